@@ -1,0 +1,84 @@
+"""What was trained: architecture, images, recipe and seed.  The same answers to these are the same run."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from core.errors import StoreError, TrainError
+from core.io import digest
+
+ID = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,119}")
+
+
+def slug(text: str, longest: int) -> str:
+    """Lower-case letters, digits and dashes of a text, at most `longest`; `x` if nothing is left."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower())[:longest].strip("-") or "x"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training, before, while and after it is done.  `name` is only its label; all other fields make its identity.
+
+    `arch` is a notation, `data` a data set's id, `recipe` the fields of a Recipe, `fraction` the share of training images
+    in (0, 1], `limit` the largest number of them (0 is no limit), `image_size` in pixels.
+
+    Raises TrainError in words on a field out of bounds.
+    """
+
+    arch: str
+    data: str
+    recipe: dict[str, Any]
+    seed: int = 0
+    fraction: float = 1.0
+    limit: int = 0
+    image_size: int = 32
+    classes: int = 10
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        """Check types and bounds; whole numbers given as `fraction` become floats, so that 1 and 1.0 are one run."""
+        for field, kind in (("arch", str), ("data", str), ("name", str), ("recipe", dict)):
+            if not isinstance(getattr(self, field), kind):
+                raise TrainError(f"The run's {field} is {getattr(self, field)!r:.60}; it should be of type {kind.__name__}.")
+        for field, low, high in (("seed", 0, 2**63 - 1), ("limit", 0, 2**40), ("image_size", 1, 4096), ("classes", 1, 1_000_000)):
+            value = getattr(self, field)
+            if type(value) is not int or not low <= value <= high:
+                raise TrainError(f"The run's {field} is {value!r:.60}; it should be a whole number from {low} to {high}.")
+        if isinstance(self.fraction, bool) or not isinstance(self.fraction, int | float) or not 0 < self.fraction <= 1:
+            raise TrainError(f"The run's fraction is {self.fraction!r:.60}; it should be a share of the images above 0 and at most 1.")
+        object.__setattr__(self, "fraction", float(self.fraction))
+        if not self.arch or not self.data:
+            raise TrainError("The run names no architecture or no images; it should name both.")
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hex digits of the identity: every field but the label."""
+        return digest({field: value for field, value in dataclasses.asdict(self).items() if field != "name"})
+
+    @property
+    def id(self) -> str:
+        """`<label or letters>-<data>-s<seed>-<8 hex of the identity>`: readable, unique, safe as a folder name."""
+        label = slug(self.name or self.arch.partition("/")[0], 48)
+        images = slug(self.data.rstrip("/").rpartition("/")[2], 32)
+        return f"{label}-{images}-s{self.seed}-{self.digest[:8]}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What run.json holds."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Any) -> "Run":
+        """The run that `to_json` wrote.  StoreError in words if it is none."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(values, dict) or not {"arch", "data", "recipe"} <= set(values):
+            raise StoreError("This is not the description of a run: it should hold arch, data and recipe.")
+        if extra := sorted(set(values) - known):
+            raise StoreError(
+                f"The run has an unknown field {extra[0]!r:.60}; it may be of a newer version. Known: {', '.join(sorted(known))}."
+            )
+        try:
+            return cls(**values)
+        except TrainError as error:
+            raise StoreError(str(error)) from None
