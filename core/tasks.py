@@ -1,0 +1,56 @@
+"""The only place that maps a job's name to work.  Heavy imports stand inside: a job waits for its turn without them."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from core import io
+from core.errors import JobError
+from core.jobs import Cancelled, Context
+
+
+def train(args: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Train a run ({run: Run as JSON, device}), going on from its resume point; returns its id and final scores."""
+    from core import store
+    from core.run import Run
+
+    run = Run.from_json(args["run"])
+    folder = store.create(run)
+    if (final := store.final(run.id)) is None:
+        from core.train.loop import train as work
+
+        final = work(run, folder, context, device=args.get("device", "auto"))
+    return {"run": run.id, "final": final}
+
+
+def measure(args: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Measure a run ({run: id, analysis, params, device}); returns where the result is stored."""
+    from core.analyses import measure_run
+
+    def progress(step: int, total: int, message: str = "", **metrics: float) -> None:
+        context.check()
+        context.progress(step, total, message, **metrics)
+
+    stored = measure_run(args["run"], args["analysis"], args.get("params") or {}, device=args.get("device", "auto"), progress=progress)
+    return {"run": args["run"], "analysis": args["analysis"], "key": stored.manifest["key"]}
+
+
+def sleep(args: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Self-test of the queue: count to `steps` with `delay_s` between, saving each count; a resumed one goes on counting."""
+    steps, delay_s, saved = int(args.get("steps", 3)), float(args.get("delay_s", 0.1)), context.folder / "count.json"
+    if steps < 1:
+        raise JobError(f"steps is {steps}; it should be at least 1.")
+    first = io.read_json(saved)["count"] if saved.exists() else 0
+    for count in range(first + 1, steps + 1):
+        if context.cancelled():
+            raise Cancelled
+        time.sleep(delay_s)
+        io.write_json(saved, {"count": count})
+        context.metric({"step": count})
+        context.progress(count, steps, f"counted to {count}")
+        print(f"count {count}", flush=True)
+    return {"count": steps, "from": first}
+
+
+#: what a job may be called to do
+TASKS: dict[str, Callable[[dict[str, Any], Context], dict[str, Any]]] = {"train": train, "measure": measure, "sleep": sleep}
