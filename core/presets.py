@@ -135,7 +135,7 @@ PRESETS: dict[str, Preset] = {
         Preset(
             id="alternet-50-imagenet",
             title="AlterNet-50 for ImageNet",
-            notation=f"{alternate((3, 4, 6, 4), (0, 1, 3, 2))}/{_ALTER}".replace("stem=conv3", "stem=conv7").replace("window=4", "window=7"),
+            notation=f"{alternate((3, 4, 6, 4), (0, 1, 3, 2))}/{_ALTER.replace('conv3', 'conv7').replace('window=4', 'window=7')}",
             image_size=224,
             note="Six MSAs (0, 1, 3, 2), windows of 7, 7x7 stem.",
         ),

@@ -15,7 +15,7 @@ class Recipe:
     """One way to train.  Defaults are the `quick` recipe; `RECIPES` holds the named ones."""
 
     name: str = param("quick", label="Recipe", origin=OURS, choices=("quick", "paper", "plain", "custom"))
-    epochs: int = param(10, label="Epochs", origin=OURS, low=1, high=2000, help="Passes over the images, warm-up not counted for `paper`.")
+    epochs: int = param(10, label="Epochs", origin=OURS, low=1, high=2000, help="Passes over the images; `paper` warms up before them.")
     batch: int = param(128, label="Batch", origin=OURS, low=2, high=4096, unit="images")
     lr: float = param(2e-3, label="Learning rate", origin=OURS, low=1e-7, high=10.0, help="Peak of the schedule.")
     weight_decay: float = param(0.05, label="Weight decay", origin=PAPER, low=0.0, high=1.0)
@@ -25,16 +25,20 @@ class Recipe:
     warmup_extra: bool = param(False, label="Warm-up added before", origin="paper §2: 5 + 300 epochs; quick counts it within")
     clip: float = param(5.0, label="Gradient clip", origin=PAPER, low=0.0, high=1e6, help="Largest gradient norm; 0 is none.")
     smoothing: float = param(0.1, label="Label smoothing", origin=PAPER, low=0.0, high=0.9)
-    pad: int = param(-1, label="Shift", origin="paper §2: pad 4 and crop; 2 on grey 28x28 sets, where 4 cuts the object", low=-1, high=32, unit="px",
-                     help="-1 takes the data set's own value.")  # fmt: skip
+    pad: int = param(
+        -1, label="Shift", origin="paper §2: pad 4 and crop; 2 on grey 28x28 sets, where 4 cuts the object",
+        low=-1, high=32, unit="px", help="-1 takes the data set's own value.",
+    )  # fmt: skip
     flip: bool = param(True, label="Mirror", origin=PAPER)
     randaugment: str = param("", label="RandAugment", origin=PAPER, choices=("", "rand-m9-n2-mstd1.0", "rand-m9-n2-mstd0.5"))
     mixup: float = param(0.0, label="Mixup", origin="paper §2: 1.0", low=0.0, high=10.0)
     cutmix: float = param(0.0, label="CutMix", origin="paper §2: 0.8", low=0.0, high=10.0)
     erasing: float = param(0.0, label="Random erasing", origin="paper §2: 0 on CIFAR, 0.25 on ImageNet", low=0.0, high=1.0)
     drop_path: float = param(0.0, label="Stochastic depth", origin="paper §2: 0.1, linear over depth", low=0.0, high=0.9)
-    sam: float = param(0.0, label="SAM radius", origin="Foret et al. 2021 use 0.05; the paper cites it as smoothing (§1.9)", low=0.0, high=1.0,
-                       help="0 is off; each step costs twice as much.")  # fmt: skip
+    sam: float = param(
+        0.0, label="SAM radius", origin="Foret et al. 2021 use 0.05; the paper cites it as smoothing (§1.9)",
+        low=0.0, high=1.0, help="0 is off; each step costs twice as much.",
+    )  # fmt: skip
     ema: float = param(0.0, label="Weight average", origin="ours: off, so that a run is one net; 0.999 is usual", low=0.0, high=0.99999)
     precision: str = param("auto", label="Precision", origin="ours: bf16 where it was measured faster", choices=("auto", "bf16", "fp32"),
                            help="auto is bf16 where the processor multiplies it in hardware.")  # fmt: skip

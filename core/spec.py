@@ -15,6 +15,7 @@ The first unit of stage 2, 3, ... halves the map, which only c, b, d and g can d
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from core.errors import SpecError
 
@@ -160,7 +161,7 @@ _CHOICES = {
 _OPTIONS = (*_LISTS, *_NUMBERS, *_CHOICES)
 
 
-def _defaults(count: int, stem: str) -> dict[str, tuple[int, ...] | str]:
+def _defaults(count: int, stem: str) -> dict[str, Any]:
     widths = tuple(32 * 2 ** min(i, 6) for i in range(count))
     return {"width": widths, "window": (4,) * count, "kernel": (3,) * count, "pos": "abs" if stem.startswith("patch") else "rel"}
 
@@ -212,8 +213,8 @@ def parse(text: str) -> Architecture:
     return replace(arch, stem_width=0) if arch.stem_width == arch.stages[0].width else arch
 
 
-def _options(parts: list[str], count: int) -> dict[str, tuple[int, ...] | int | str]:
-    given: dict[str, tuple[int, ...] | int | str] = {}
+def _options(parts: list[str], count: int) -> dict[str, Any]:
+    given: dict[str, Any] = {}
     for part in parts:
         name, _, value = part.partition("=")
         if name not in _OPTIONS:
@@ -304,7 +305,7 @@ def check(arch: Architecture) -> None:
                 _check_heads(arch, stage, i)
         width = stage.width
     if arch.head == "cls" and (len(arch.stages) > 1 or set(arch.letters) - set("mto") or arch.msa != "prenorm"):
-        raise SpecError("A CLS token only passes through global MSA and MLP at one resolution. Use head=gap, or a net of m and t in one stage.")
+        raise SpecError("A CLS token only passes through global MSA and MLP at one resolution. Use head=gap, or m and t in one stage.")
     if arch.pos == "rel" and arch.head == "cls":
         raise SpecError("A CLS token has no place on the map, so relative positions cannot reach it. Use pos=abs or head=gap.")
 
@@ -367,7 +368,10 @@ def _reach(stage: Stage, block: Block, side: int, i: int, j: int) -> tuple[int, 
         if stage.kernel >= side:  # the paper's "8x8" on an 8x8 map is global attention (paper §1.9)
             return side, "global"
         if stage.kernel % 2 == 0:
-            raise SpecError(f"Stage {i}, unit {j}: a local kernel of {stage.kernel} has no centre; use an odd number, or {side} or more for the whole map.")
+            raise SpecError(
+                f"Stage {i}, unit {j}: a local kernel of {stage.kernel} has no centre; "
+                f"use an odd number, or {side} or more for the whole map."
+            )
         return stage.kernel, "local"
     if block.form == "global":
         return side, "global"

@@ -93,8 +93,7 @@ class Attention(nn.Module):
     def _dense(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """(groups, N, C): every token of a group attends to all tokens of its group."""
         b, n, _ = x.shape
-        qkv = self.qkv(x).view(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv[0], qkv[1], qkv[2]  # (groups, heads, N, channels a head)
+        q, k, v = self.qkv(x).view(b, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)  # (groups, heads, N, channels a head)
         added = self.bias()
         if mask is not None:
             full = mask[:, None] if added is None else mask[:, None] + added.to(mask.dtype)[None]  # (windows, heads, N, N)

@@ -1,0 +1,1 @@
+"""Training: one loop (`loop.train`), its optimiser, its snapshots, its device."""

@@ -1,0 +1,227 @@
+"""The training loop: a run in, weights, history and a final measurement out."""
+
+import math
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core import data, spec
+from core.data.augment import Feeder
+from core.errors import MeasureError, TrainError
+from core.io import digest_file, write_json
+from core.jobs import Cancelled
+from core.models import Net, build
+from core.recipe import Recipe, from_dict
+from core.run import Run
+from core.store import append_history, rewrite_history
+from core.train import device as hardware
+from core.train.evaluate import evaluate
+from core.train.optim import make_optimiser, rate, sam_step, set_rate
+from core.train.snapshot import load_point, load_weights, save_point, save_weights
+
+
+class Listener(Protocol):
+    """Who hears about progress and may ask to stop (a job's context, or the command line)."""
+
+    def progress(self, step: int, total: int, message: str = "", **metrics: float) -> None:
+        """Steps done of all steps."""
+        ...
+
+    def metric(self, row: dict) -> None:
+        """One row of history."""
+        ...
+
+    def cancelled(self) -> bool:
+        """Whether to stop after this step."""
+        ...
+
+
+def train(run: Run, folder: Path, listener: Listener, *, device: str = "auto", compile: bool = False) -> dict[str, Any]:
+    """Train `run` in its folder and return what final.json holds; goes on from a resume point if there is one.
+
+    The same run gives the same weights on the same device and threads, interrupted or not.
+
+    Raises TrainError if it cannot start or the loss is not finite, Cancelled if the listener asked to stop
+    (a resume point is kept).
+    """
+    return _Training(run, folder, listener, device, compile).go()
+
+
+class _Training:
+    """State of one training; only `train` makes it."""
+
+    def __init__(self, run: Run, folder: Path, listener: Listener, device: str, compile: bool) -> None:
+        self.run, self.folder, self.listener = run, folder, listener
+        self.recipe: Recipe = from_dict(run.recipe)
+        self.device = hardware.resolve(device)
+        self.dtype = hardware.precision(self.recipe.precision, self.device)
+        self.arch = spec.parse(run.arch)
+        self.images = data.load(run.data, "train", run.image_size)
+        self.test = data.load(run.data, "test", run.image_size)
+        self.indices = data.subset(self.images.labels, run.fraction, run.limit, run.seed)
+        self.batch = min(self.recipe.batch, len(self.indices) // 2 * 2)  # even, for Mixup
+        if self.batch < 2:
+            raise TrainError(f"{len(self.indices)} training images are too few; at least 2 are needed.")
+        self.feeder = self._feeder()
+        self.per_epoch = self.feeder.steps_per_epoch
+        self.total = self.per_epoch * self.recipe.total_epochs
+        self.warm = min(self.per_epoch * self.recipe.warmup, max(1, self.total - 1)) if self.recipe.warmup else 0
+        self.net: Net = build(self.arch, run.image_size, run.classes, self.recipe.drop_path, seed=run.seed).to(self.device)
+        self.net.attend(hardware.attention_form(self.device, self.dtype))
+        self.optimiser = make_optimiser(self.net, self.recipe, self.device)
+        self.average = self._average() if self.recipe.ema else None
+        self.forward = torch.compile(self.net) if compile else self.net
+        self.monitor = data.subset(self.test.labels, 1.0, min(len(self.test.labels), max(1000, len(self.indices) // 4)), 0)
+
+    def _feeder(self) -> Feeder:
+        r = self.recipe
+        pad = r.pad if r.pad >= 0 else self.images.spec.pad
+        return Feeder(
+            self.images, self.indices, self.batch, pad=pad, flip=r.flip, randaugment=r.randaugment, mixup=r.mixup, cutmix=r.cutmix,
+            smoothing=r.smoothing, erasing=r.erasing, seed=self.run.seed, device=self.device, dtype=torch.float32,
+        )  # fmt: skip
+
+    def _average(self) -> torch.optim.swa_utils.AveragedModel:
+        from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+        return AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(self.recipe.ema), use_buffers=True)
+
+    def go(self) -> dict[str, Any]:
+        """Run from the resume point, or from the start, to the end."""
+        (self.folder / "checkpoint").mkdir(parents=True, exist_ok=True)
+        info = load_point(self.folder / "checkpoint", self.net, self.optimiser, self.average)
+        step = int(info["step"]) if info else 0
+        self.spent = float(info["seconds"]) if info else 0.0
+        self.cpu_spent = float(info["cpu_seconds"]) if info else 0.0
+        self.sums = list(info["sums"]) if info else [0.0, 0]
+        # rows after the resume point would be written twice
+        rewrite_history(self.folder, keep=step // self.per_epoch)
+        if step == 0:
+            save_weights(self.net, self.folder / "weights" / "init.safetensors")
+        self.clock, self.cpu_clock = time.perf_counter(), time.process_time()
+        self.net.train()
+        while step < self.total:
+            step = self._epoch(step)
+        return self._finish()
+
+    def _epoch(self, step: int) -> int:
+        """The rest of the epoch that `step` stands in; returns the step after it."""
+        epoch, first = divmod(step, self.per_epoch)
+        begun, seen, pending = time.perf_counter(), 0, []
+        for x, y in self.feeder.epoch(epoch, start_step=first):
+            torch.manual_seed(hash_seed(self.run.seed, step))  # stochastic depth: the same draws after a resume
+            set_rate(self.optimiser, rate(step, self.warm, self.total, self.recipe.lr))
+            pending.append(self._step(x, y))
+            step, seen = step + 1, seen + len(x)
+            self._snapshot(step)
+            if len(pending) == 20 or step % self.per_epoch == 0:
+                self._collect(pending, step, epoch)
+                self._tell(step, epoch, seen / (time.perf_counter() - begun))
+                if self.listener.cancelled() and step < self.total:
+                    self._save_point(step)
+                    raise Cancelled
+        self._row(step, epoch, seen, time.perf_counter() - begun)
+        self._save_point(step)
+        return step
+
+    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+        with hardware.autocast(self.device, self.dtype):
+            logits = self.forward(x)
+        return F.cross_entropy(logits.float(), y, label_smoothing=0.0 if y.ndim == 2 else self.recipe.smoothing)
+
+    def _step(self, x: Tensor, y: Tensor) -> Tensor:
+        self.optimiser.zero_grad(set_to_none=True)
+        loss = self._loss(x, y)
+        loss.backward()
+        if self.recipe.sam:
+            sam_step(self.net, self.recipe.sam, lambda: self._loss(x, y))
+        if self.recipe.clip:
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
+        self.optimiser.step()
+        if self.average is not None:
+            self.average.update_parameters(self.net)
+        return loss.detach()
+
+    def _collect(self, pending: list[Tensor], step: int, epoch: int) -> None:
+        """Add the pending losses to the epoch's sum; one wait for the device, and the check that they are finite."""
+        total = float(torch.stack(pending).sum())
+        if not math.isfinite(total):
+            kept = ", ".join(sorted(p.stem for p in (self.folder / "weights").glob("*.safetensors")))
+            raise TrainError(
+                f"The loss was no longer finite at step {step} (epoch {epoch + 1}). Kept: the curves of {epoch} whole epochs and the "
+                f"snapshots {kept}. Try a lower learning rate; it was {self.recipe.lr:g}."
+            )
+        self.sums[0] += total
+        self.sums[1] += len(pending)
+        pending.clear()
+
+    def _tell(self, step: int, epoch: int, speed: float) -> None:
+        message = f"epoch {epoch + 1} of {self.recipe.total_epochs} · {speed:,.0f} images/s"
+        self.listener.progress(step, self.total, message)
+
+    def _snapshot(self, step: int) -> None:
+        """Weights at the end of warm-up, one third and two thirds (needed for curvature over training, paper §1.4)."""
+        marks = {self.warm: "warmup", self.total // 3: "third", 2 * self.total // 3: "twothirds"}
+        if step in marks and step > 0:
+            save_weights(self._shown(), self.folder / "weights" / f"{marks[step]}.safetensors")
+
+    def _shown(self) -> Net:
+        return self.average.module if self.average is not None else self.net
+
+    def _elapsed(self) -> tuple[float, float]:
+        now, cpu = time.perf_counter(), time.process_time()
+        self.spent, self.clock = self.spent + now - self.clock, now
+        self.cpu_spent, self.cpu_clock = self.cpu_spent + cpu - self.cpu_clock, cpu
+        return self.spent, self.cpu_spent
+
+    def _save_point(self, step: int) -> None:
+        seconds, cpu = self._elapsed()
+        info = {"step": step, "seconds": seconds, "cpu_seconds": cpu, "sums": self.sums}
+        save_point(self.folder / "checkpoint", self.net, self.optimiser, self.average, info)
+
+    def _row(self, step: int, epoch: int, seen: int, seconds: float) -> None:
+        """One line of history: the loss as optimised (soft labels, augmented images) and test scores on hard labels."""
+        try:
+            test = evaluate(self._shown(), self.test, self.monitor, self.device, self.dtype)
+        except MeasureError as error:
+            raise TrainError(f"After epoch {epoch + 1}: {error} Try a lower learning rate; it was {self.recipe.lr:g}.") from error
+        row = {
+            "epoch": epoch + 1, "step": step, "train_loss": self.sums[0] / self.sums[1], "test_nll": test["nll"],
+            "accuracy": test["accuracy"], "ece": test["ece"], "n_test": test["images"], "seconds": seconds,
+            "images_per_s": seen / seconds, "lr": rate(step - 1, self.warm, self.total, self.recipe.lr),
+        }  # fmt: skip
+        self.sums = [0.0, 0]
+        append_history(self.folder, row)
+        self.listener.metric(row)
+
+    def _finish(self) -> dict[str, Any]:
+        """Store the end weights rounded, then measure the stored file on all test images in fp32."""
+        seconds, cpu = self._elapsed()
+        path = self.folder / "weights" / "end.safetensors"
+        save_weights(self._shown(), path)
+        net = build(self.arch, self.run.image_size, self.run.classes, seed=0).to(self.device)
+        load_weights(net, path)
+        self.listener.progress(self.total, self.total, "measuring on all test images")
+        scores = evaluate(net.attend("sdpa"), self.test, None, self.device, torch.float32)
+        counted = spec.count(self.arch, self.run.image_size, self.run.classes)
+        final = {
+            **{k: scores[k] for k in ("accuracy", "nll", "ece", "brier")}, "n_test": scores["images"], "n_train": len(self.indices),
+            "test_digest": self.test.digest, "train_digest": self.images.digest, "steps": self.total, "batch": self.batch,
+            "seconds": seconds, "cpu_seconds": cpu, "images_per_s": self.total * self.batch / seconds, **counted,
+            **hardware.describe(self.device), "precision": str(self.dtype).removeprefix("torch."), "torch": torch.__version__,
+            "digest": digest_file(path),
+        }  # fmt: skip
+        write_json(self.folder / "final.json", final)
+        for point in (self.folder / "checkpoint").glob("*.safetensors"):
+            point.unlink()
+        return final
+
+
+def hash_seed(seed: int, step: int) -> int:
+    """One random seed a step: the draws of a step depend on nothing before it."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
