@@ -1,0 +1,262 @@
+"""Pictures that several analyses share: a number over depth, its change by kind of unit.  Altair is imported inside."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from core.chart import depth_line, family_shape, family_token, kind_token, tokens, unit_marks, x_title, y_title
+
+if TYPE_CHECKING:
+    import altair as alt
+
+#: The selection that a click on a unit makes; its value is a list of {"unit": "s2u3"}.
+SELECTION = "unit"
+
+
+def domain(values: "pd.Series | np.ndarray", room: float = 0.08) -> list[float]:
+    """A y range over all finite values, with room at both ends, so that panels side by side share their axis."""
+    finite = np.asarray(values, dtype=float)
+    finite = finite[np.isfinite(finite)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    pad = room * ((high - low) or 1.0)
+    return [low - pad, high + pad]
+
+
+def over_depth(
+    table: pd.DataFrame,
+    *,
+    title: str,
+    theme: str = "light",
+    heading: str = "",
+    family: str = "",
+    focus: str = "",
+    note: str = "",
+    scale: list[float] | None = None,
+    ticks: bool = True,
+    width: int | None = None,
+    height: int = 230,
+    side: int = 13,
+    select: bool = True,
+) -> "alt.LayerChart":
+    """One net's units at their depth, joined by lines; the stem is a plain dot, stages are tinted bands.
+
+    `table` has one row a unit: unit, kind, form, stage, depth, resampling, value, low, high, name.  `note` stands
+    under the focused unit.  With `select`, clicking a unit selects it (SELECTION).
+    """
+    import altair as alt
+
+    c, y_range = tokens(theme), scale or domain(pd.concat([table["low"], table["high"], table["value"]]))
+    x_scale, y_scale = alt.Scale(domain=[-0.04, 1.04], nice=False), alt.Scale(domain=y_range, nice=False, zero=False)
+    stages = _bands(table)
+    words = f"depth; 1–{len(stages)}: stages" if len(stages) > 1 else "depth, first to last unit"
+    y_axis = _y_axis(title, ticks)
+    x = alt.X("depth:Q", scale=x_scale, axis=alt.Axis(values=[0, 0.5, 1], tickCount=9, format="~g", **x_title(words)))
+    y = alt.Y("value:Q", scale=y_scale, axis=y_axis)
+    tips = [alt.Tooltip("name:N", title="unit"), alt.Tooltip("value:Q", title=title, format="+.2f")]
+    base = alt.Chart(table).encode(x=x, y=y, tooltip=tips)
+    layers: list[alt.Chart] = []
+    if len(stages) > 1:
+        band = alt.Chart(stages)
+        layers.append(band.mark_rect(color=c["wash"], opacity=0.55, cornerRadius=4).encode(x=alt.X("x0:Q", scale=x_scale), x2="x1:Q"))
+        number = band.mark_text(color=c["muted"], fontSize=12, baseline="bottom").encode(
+            x="middle:Q", y=alt.value(height - 4), text="stage:N"
+        )
+        layers.append(number)
+    layers.append(depth_line(table, x="depth", y="value", theme=theme).encode(tooltip=alt.value(None)))
+    layers.append(base.mark_rule(strokeWidth=1.5, color=c["ink2"]).encode(y="low:Q", y2="high:Q"))
+    stem = base.transform_filter("datum.kind=='stem'")
+    layers.append(stem.mark_point(size=36, filled=True, color=c["muted"], opacity=1))
+    pick = alt.selection_point(name=SELECTION, fields=["unit"], on="click", empty=False)
+    marks = unit_marks(base.transform_filter("datum.kind!='stem'"), theme, side=side, focus=focus)
+    layers += [marks[0].add_params(pick) if select else marks[0], *marks[1:]]
+    if note and focus:
+        below = base.transform_filter(f"datum.unit=='{focus}'").mark_text(dy=side + 10, fontWeight=600, fontSize=13, color=c["ink"])
+        layers.append(below.encode(text=alt.value(note)))
+    if heading:
+        layers += _heading(heading, family, c)
+    chart = alt.layer(*layers).properties(height=height)
+    return chart.properties(width=width) if width else chart
+
+
+def _y_axis(title: str, ticks: bool) -> "alt.Axis":
+    """Ticks and title on the first of several panels; the others show ticks only where a narrow screen stacks them."""
+    import altair as alt
+
+    return alt.Axis(**y_title(title)) if ticks else alt.Axis(title=None, labelExpr="windowSize()[0] < 640 ? datum.label : ''")
+
+
+def _heading(text: str, family: str, c: dict[str, str]) -> "list[alt.Chart]":
+    """The net's mark and name above the panel, left aligned with the y title."""
+    import altair as alt
+
+    one = alt.Chart(pd.DataFrame({"text": [text]}))
+    mark = one.mark_point(size=130, filled=True, opacity=1, color=c[family_token(family)], shape=family_shape(family), clip=False)
+    name = one.mark_text(align="left", baseline="middle", fontSize=14, fontWeight=600, color=c["ink"], clip=False)
+    return [
+        mark.encode(x=alt.value(-26), y=alt.value(-42)),
+        name.encode(x=alt.value(-12), y=alt.value(-41), text="text:N"),
+    ]
+
+
+def _bands(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a stage with its extent on the depth axis, half a step wider than its units."""
+    units = table[table["stage"] > 0]
+    half = 0.5 / max(len(units), 1)
+    ends = units.groupby("stage")["depth"].agg(["min", "max"]).reset_index()
+    return pd.DataFrame(
+        {
+            "stage": ends["stage"].astype(str),
+            "x0": ends["min"] - half * 0.92,
+            "x1": ends["max"] + half * 0.92,
+            "middle": (ends["min"] + ends["max"]) / 2,
+        }
+    )
+
+
+def strip(
+    units: pd.DataFrame,
+    means: pd.DataFrame,
+    *,
+    labels: dict[str, str],
+    title: str,
+    theme: str = "light",
+    heading: str = "",
+    ends: tuple[str, str] = ("lowers", "raises"),
+    width: int | None = None,
+) -> "alt.LayerChart":
+    """Every unit's change as a pale mark, one row a kind, and under it the mean with its 95 % interval.
+
+    `units`: kind, form, resampling, unit, change, name.  `means`: kind, units, mean, low, high.
+    """
+    import altair as alt
+
+    c = tokens(theme)
+    rows = {kind: i for i, kind in enumerate(means["kind"])}
+    units = units[units["kind"].isin(list(rows))].copy()
+    units["y"] = units["kind"].map(rows) + _spread(units)
+    means = means.assign(
+        y=means["kind"].map(rows) + 0.3,
+        row=means["kind"].map(rows).astype(float),
+        label=means["kind"].map(labels),
+        text=[_signed(value) for value in means["mean"]],
+        near=means["low"].fillna(means["mean"]),
+        far=means["high"].fillna(means["mean"]),
+    )
+    lowest = pd.concat([units["change"], means["low"], means["high"]])
+    low, high = domain(pd.concat([lowest, pd.Series([0.0])]), 0.12)
+    span = high - low
+    x_scale, y_scale = (
+        alt.Scale(domain=[low - 0.32 * span, high + 0.1 * span], nice=False),
+        alt.Scale(domain=[-0.75, len(rows) - 0.45], reverse=True),
+    )
+    x = alt.X("change:Q", scale=x_scale, axis=alt.Axis(format="~g", tickCount=4, **x_title(title)))
+    base = alt.Chart(units).encode(
+        x=x, y=alt.Y("y:Q", scale=y_scale, axis=None), tooltip=["name:N", alt.Tooltip("change:Q", format="+.3f")]
+    )
+    pale = [layer.encode(opacity=alt.value(0.45)) for layer in unit_marks(base, theme, side=11)[:1]]
+    zero = alt.Chart(pd.DataFrame({"x": [0.0]})).mark_rule(color=c["faint"], strokeWidth=1.4).encode(x=alt.X("x:Q", scale=x_scale))
+    mean = alt.Chart(means).encode(y=alt.Y("y:Q", scale=y_scale))
+    bar = mean.transform_filter("isValid(datum.low)").mark_rule(color=c["ink"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
+    dot = mean.mark_point(size=70, filled=True, opacity=1, color=c["ink"]).encode(x="mean:Q")
+    # the number stands on the side away from zero, where no line crosses it
+    style = {"fontWeight": 600, "fontSize": 13, "color": c["ink"]}
+    left = mean.transform_filter("datum.mean < 0").mark_text(align="right", dx=-8, **style).encode(x="near:Q", text="text:N")
+    right = mean.transform_filter("datum.mean >= 0").mark_text(align="left", dx=8, **style).encode(x="far:Q", text="text:N")
+    kind = alt.Chart(means).mark_text(align="left", fontWeight=600, fontSize=13, color=c["ink"])
+    kind = kind.encode(x=alt.value(0), y=alt.Y("row:Q", scale=y_scale), text="label:N")
+    layers = [zero, *pale, bar, dot, left, right, kind]
+    height = 30 + 66 * max(len(rows), 1)
+    for text, align, place in ((ends[0], "left", alt.value(0)), (ends[1], "right", alt.value("width"))):
+        corner = alt.Chart(pd.DataFrame({"text": [text]})).mark_text(align=align, fontSize=12, color=c["muted"], clip=False)
+        layers.append(corner.encode(x=place, y=alt.value(-14), text="text:N"))
+    if heading:
+        head = alt.Chart(pd.DataFrame({"text": [heading]})).mark_text(
+            align="left", baseline="middle", fontSize=14, fontWeight=600, color=c["ink"]
+        )
+        layers.append(head.encode(x=alt.value(0), y=alt.value(-41), text="text:N"))
+    chart = alt.layer(*layers).properties(height=height)
+    return chart.properties(width=width) if width else chart
+
+
+def _signed(value: float) -> str:
+    from core.words import signed
+
+    return signed(value)
+
+
+def _spread(units: pd.DataFrame) -> pd.Series:
+    """Small vertical offsets that keep neighbours apart: 0, up, down, in the order of their change."""
+    order = units.groupby("kind")["change"].rank(method="first").fillna(0).astype(int)
+    return order.mod(3).map({0: 0.0, 1: -0.14, 2: 0.14}).astype(float)
+
+
+def spectrum(
+    table: pd.DataFrame,
+    focus: str,
+    *,
+    value: str,
+    title: str,
+    theme: str = "light",
+    scale: list[float] | None = None,
+    heading: str = "",
+    family: str = "",
+    ticks: bool = True,
+    width: int | None = None,
+    height: int = 230,
+) -> "alt.LayerChart":
+    """Lines over frequency, one a unit.  With a focused unit: its own line thick with its band, the one going in dashed.
+
+    `table`: unit, position, kind, frequency, ci_low, ci_high, top, name and the column `value`.
+    """
+    import altair as alt
+
+    c = tokens(theme)
+    y_range = scale or domain(table[value])
+    pi = "datum.value == 0 ? '0' : datum.value == 1 ? 'π' : format(datum.value, '~g') + 'π'"
+    x_axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], tickCount=9, labelExpr=pi, labelOverlap=False, **x_title("frequency"))
+    x = alt.X("frequency:Q", scale=alt.Scale(domain=[0, 1], nice=False), axis=x_axis)
+    y_axis = _y_axis(title, ticks)
+    y = alt.Y(f"{value}:Q", scale=alt.Scale(domain=y_range, nice=False, zero=False), axis=y_axis)
+    tips = [
+        alt.Tooltip("name:N", title="unit"),
+        alt.Tooltip("frequency:Q", title="frequency [π]", format=".3f"),
+        alt.Tooltip(f"{value}:Q", format="+.2f"),
+    ]
+    base = alt.Chart(table).encode(x=x, y=y, detail="unit:N", tooltip=tips)
+    layers: list[alt.Chart] = []
+    if not focus:
+        last = int(table["position"].max()) or 1
+        deep = alt.Opacity("position:Q", scale=alt.Scale(domain=[0, last], range=[0.25, 1]), legend=None)
+        kinds = [k for k in ("conv", "msa", "mix", "mlp", "pool", "merge") if (table["kind"] == k).any()]
+        colour = alt.Color(
+            "kind:N", scale=alt.Scale(domain=["stem", *kinds], range=[c["muted"], *(c[kind_token(k)] for k in kinds)]), legend=None
+        )
+        layers.append(base.mark_line(strokeWidth=2).encode(color=colour, opacity=deep))
+    else:
+        layers.append(base.mark_line(strokeWidth=1.2, color=c["faint"], opacity=0.55))
+        row = table[table["unit"] == focus].iloc[0]
+        own = c["muted"] if row["kind"] == "stem" else c[kind_token(row["kind"])]
+        out, into = table[table["unit"] == focus], table[table["position"] == row["position"] - 1]
+        band = alt.Chart(out).mark_area(color=own, opacity=0.15).encode(x=x, y=alt.Y("ci_low:Q"), y2="ci_high:Q")
+        layers.append(band)
+        gap = 0.0
+        if len(into):
+            gap = float(out[value].iloc[-1] - into[value].iloc[-1])
+            layers.append(alt.Chart(into).encode(x=x, y=y, tooltip=tips).mark_line(strokeWidth=2.2, strokeDash=[5, 4], color=c["ink2"]))
+            layers.append(_end(into, value, "going in", x, y, c, 1 if gap >= 0 else -1, False))
+        layers.append(alt.Chart(out).encode(x=x, y=y, tooltip=tips).mark_line(strokeWidth=3, color=own))
+        layers.append(_end(out, value, "coming out", x, y, c, -1 if gap >= 0 else 1, True))
+    if heading:
+        layers += _heading(heading, family, c)
+    chart = alt.layer(*layers).properties(height=height)
+    return chart.properties(width=width) if width else chart
+
+
+def _end(rows: pd.DataFrame, value: str, text: str, x: "alt.X", y: "alt.Y", c: dict[str, str], up: int, bold: bool) -> "alt.Chart":
+    import altair as alt
+
+    last = alt.Chart(rows[rows["top"]]).encode(x=x, y=y)
+    return last.mark_text(
+        align="left", dx=8, dy=7 * up, fontSize=13, fontWeight=600 if bold else 400, color=c["ink"] if bold else c["muted"], clip=False
+    ).encode(text=alt.value(text))

@@ -1,0 +1,289 @@
+"""Which blocks blur, and which sharpen?
+
+**Idea.** A feature map is a picture. Its Fourier transform tells how much of it is broad and how much is fine detail.
+Compare the map going into a unit with the map coming out: a unit that blurs lowers the fine detail relative to the mean.
+
+**Formula.** For each image, channel and unit output X (after the residual sum): F = fft2(X) over height and width,
+A = ln(|F| + 10⁻⁶); mean of A over channels and images; its diagonal a_k from zero frequency, k = 0 … ⌈h/2⌉ − 1.
+Δ log amplitude = a_k − a_0, at the true frequency 2k/h · π on a map of side h. The change made by a unit is its value at
+the highest frequency minus that of the unit before it.
+
+**How to read it.** 0 means as strong as the mean of the map; −1 means e times weaker. A falling step blurs, a rising step
+sharpens. White noise lies at +0.35 for every frequency but zero, because zero frequency is real and the others are complex.
+Intervals are 95 %, over images paired between the units; those of a whole kind are over its units.
+
+**What it cannot say.** Each map is measured against its own mean and its own finest frequency, so the jump at a unit that
+halves the map is a change of resolution: it is hatched and left out of every mean. Levels of different nets do not compare,
+steps do. Maps under 4×4 have too few frequencies and are left out. The highest sample of an even map lies below π: 0.88π at
+16×16, 0.75π at 8×8. It describes what units do, not whether the net needs it; Lesion answers that.
+
+**Sources.** Park and Kim, How Do Vision Transformers Work?, ICLR 2022, Fig. 2a, Fig. 8 and Appendix D.2.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from core import words
+from core.analyses import Analysis, Subject
+from core.errors import MeasureError
+from core.metrics.interval import mean_interval
+from core.params import param
+from core.spec import WORDS, Architecture, count
+from core.table import Column, Measurement
+
+if TYPE_CHECKING:
+    from core.spec import Unit
+
+#: Images in one forward pass: small enough that all units' maps together stay in the processor's cache or near it.
+CHUNK = 32
+#: What the words of the summary call each kind, in the order of the summary.
+KINDS = {"msa": "MSA", "conv": "Conv", "mlp": "MLP", "mix": "Mix", "pool": "Pool"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Params:
+    """What is measured."""
+
+    images: int = param(256, label="Images", unit="test images", low=8, high=10_000,
+                        origin="ours: the sign of nearly every unit's step is clear at 170 images")  # fmt: skip
+    seed: int = param(0, label="Seed", origin="ours", low=0, high=10**6, help="Which images are drawn, in equal shares of the classes.")
+    of: str = param("output", label="Of", origin="paper §D.2: after the residual sum", choices=("output", "branch"),
+                    help="output: what leaves the unit. branch: only what the unit adds, another question.")  # fmt: skip
+
+
+COLUMNS = (
+    Column(id="unit", dtype="str", unit="", term="unit"),
+    Column(id="position", dtype="int", unit="", term="position"),
+    Column(id="stage", dtype="int", unit="", term="stage"),
+    Column(id="index", dtype="int", unit="", term="index"),
+    Column(id="kind", dtype="str", unit="", term="kind"),
+    Column(id="form", dtype="str", unit="", term="form"),
+    Column(id="letter", dtype="str", unit="", term="letter"),
+    Column(id="depth", dtype="float", unit="0 stem to 1 last unit", term="depth"),
+    Column(id="resampling", dtype="bool", unit="", term="resampling"),
+    Column(id="side", dtype="int", unit="positions", term="side"),
+    Column(id="k", dtype="int", unit="", term="sample"),
+    Column(id="frequency", dtype="float", unit="π", term="frequency"),
+    Column(id="top", dtype="bool", unit="", term="highest frequency"),
+    Column(id="delta_log_amplitude", dtype="float", unit="ln", term="delta_log_amplitude"),
+    Column(id="ci_low", dtype="float", unit="ln", term="interval"),
+    Column(id="ci_high", dtype="float", unit="ln", term="interval"),
+    Column(id="change", dtype="float", unit="ln", term="change", optional=True),
+    Column(id="change_low", dtype="float", unit="ln", term="interval", optional=True),
+    Column(id="change_high", dtype="float", unit="ln", term="interval", optional=True),
+    Column(id="images", dtype="int", unit="images", term="images"),
+    Column(id="seed", dtype="int", unit="", term="seed"),
+)
+
+
+def measure(subject: Subject, params: Params, progress: Callable[..., None]) -> Measurement:
+    """Δ log amplitude of every unit at every diagonal frequency, with intervals over images.
+
+    Memory does not grow with the images: the maps of CHUNK images are held at a time, then K numbers an image and unit.
+    Raises MeasureError if no map is as large as 4x4.  Source: paper §D.2.
+    """
+    import torch
+
+    from core.metrics.spectrum import MIN_SIDE, delta_log_amplitude
+    from core.models import probe, units
+
+    net, branch = subject.net, params.of == "branch"
+    x, _ = subject.images("test", params.images, params.seed)
+    found: dict[int, list[np.ndarray]] = {}
+    left_out: set[int] = set()
+    with torch.inference_mode(), probe(net, params.of) as taps:
+        for start in range(0, len(x), CHUNK):
+            net(x[start : start + CHUNK].to(subject.device))
+            maps = dict(taps.maps.items()) if branch else {-1: taps.stem, **taps.maps}
+            for place, chunk in maps.items():
+                if chunk.shape[-1] < MIN_SIDE:
+                    left_out.add(place)
+                else:
+                    found.setdefault(place, []).append(delta_log_amplitude(chunk).cpu().numpy())
+            progress(min(start + CHUNK, len(x)), len(x), f"{min(start + CHUNK, len(x))} of {len(x)} images")
+    if not found:
+        raise MeasureError(
+            "Every map of this net is smaller than 4x4; there is no frequency to read. Use larger images or a stem of smaller stride."
+        )
+    slots = units(net)
+    spectra = {place: np.concatenate(found[place]) for place in sorted(found)}
+    rows = [row for place in spectra for row in _rows(place, slots, spectra, branch, params.seed)]
+    table = pd.DataFrame(rows, columns=[c.id for c in COLUMNS])
+    notes = {
+        "left_out": [slots[place].id if place >= 0 else "stem" for place in sorted(left_out)],
+        "images": len(x),
+        "seed": params.seed,
+        "split": "test",
+        "of": params.of,
+    }
+    high = np.stack([values[:, -1] for values in spectra.values()], axis=1)
+    return Measurement(table=table, arrays={"high": high.astype(np.float32)}, notes=notes)
+
+
+def _rows(place: int, slots: "list[Unit]", spectra: dict[int, np.ndarray], branch: bool, seed: int) -> list[tuple[Any, ...]]:
+    """The table's rows of one unit (place -1 is the stem), k rising."""
+    here, before = spectra[place], None if branch else spectra.get(place - 1)
+    n, samples = here.shape
+    if place < 0:
+        side = slots[0].side * slots[0].stride
+        head = ("stem", 0, 0, 0, "stem", "", "", 0.0, False, side)
+    else:
+        s = slots[place]
+        side = s.side
+        head = (s.id, place + 1, s.stage, s.index, s.kind, s.form, s.letter, s.depth, s.resampling or s.kind == "merge", side)
+    mean, low, high = mean_interval(here)
+    rows = []
+    for k in range(samples):
+        step: tuple[Any, ...] = (np.nan, np.nan, np.nan)
+        if before is not None and k and (k == samples - 1 or before.shape == here.shape):
+            # paired by image; at the top each map's own highest frequency is meant, whatever the two sides are
+            step = mean_interval(here[:, k] - before[:, -1 if k == samples - 1 else k])
+        numbers = (mean[k], low[k], high[k], *step)
+        rows.append((*head, k, 2 * k / side, k == samples - 1, *map(float, numbers), n, seed))
+    return rows
+
+
+def steps(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a unit: its change at the highest frequency and the interval over images; resampling units included."""
+    return table[table["top"] & table["change"].notna()].reset_index(drop=True)
+
+
+def by_kind(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean change a kind of unit, resampling units left out: kind, units, mean, low, high, lowered, raised.
+
+    The 95 % interval is over units (Student t), the number that limits the answer; one unit has none.
+    """
+    usable = steps(table)
+    usable = usable[~usable["resampling"]]
+    rows = []
+    for kind in KINDS:
+        change = usable.loc[usable["kind"] == kind, "change"].to_numpy()
+        if len(change):
+            mean, low, high = map(float, mean_interval(change))
+            rows.append((kind, len(change), mean, low, high, int((change < 0).sum()), int((change > 0).sum())))
+    return pd.DataFrame(rows, columns=["kind", "units", "mean", "low", "high", "lowered", "raised"])
+
+
+def takeaway(tables: dict[str, pd.DataFrame]) -> str:
+    """What the units of some nets do to the finest detail, in one sentence; ** marks the key words.
+
+    A kind blurs or sharpens only if its interval over units leaves zero out.
+    """
+    if not tables:
+        return "No net on stage has been measured yet."
+    kinds = by_kind(pd.concat(tables.values(), ignore_index=True))
+    where = f"In {words.seq(list(tables))}" if len(tables) < 3 else f"In these {len(tables)} nets"
+    if kinds.empty:
+        return f"{where}, no unit keeps the size of its map, so none can be judged."
+    clear, unclear = [], []
+    for row in kinds.itertuples():
+        name, value = KINDS[row.kind], words.signed(row.mean)
+        if row.units == 1:
+            unclear.append(f"the one {name} unit {value}")
+            continue
+        value += f" ± {words.plain(row.high - row.mean)}"
+        if not row.low <= 0 <= row.high:
+            agree, verb = (row.lowered, "blur") if row.mean < 0 else (row.raised, "sharpen")
+            share = f"all {row.units}" if agree == row.units else f"{agree} of {row.units}"
+            clear.append(f"**{name} units {verb}** ({value}, {share})")
+        else:
+            unclear.append(f"{name} units {value}")
+    parts = [words.seq(clear)] if clear else []
+    if unclear:
+        parts.append(
+            f"not clear: {words.seq(unclear)}" if clear else f"**no kind of unit blurs or sharpens clearly**: {words.seq(unclear)}"
+        )
+    return f"{where}, {'; '.join(parts)}."
+
+
+def name(row: Any, net: str = "") -> str:
+    """What a unit is called in words: `Stage 1, unit 3 · Windowed MSA`."""
+    text = "Stem" if row.kind == "stem" else f"Stage {row.stage}, unit {row.index} · {WORDS[row.letter]}"
+    return f"{net} · {text}" if net else text
+
+
+def describe(table: pd.DataFrame, unit: str) -> str:
+    """What one unit does to the highest frequency, in words with its interval."""
+    row = table[(table["unit"] == unit) & table["top"]].iloc[0]
+    if np.isnan(row.change):
+        return f"Its highest frequency lies at {words.signed(row.delta_log_amplitude)}; there is no unit before it to compare with."
+    verb = "Lowers" if row.change < 0 else "Raises"
+    sentence = f"{verb} the highest frequency by {words.plain(abs(row.change))}"
+    sentence += f" (95 % {words.signed(row.change_low)} to {words.signed(row.change_high)})"
+    if row.resampling:
+        return f"{sentence}. It changes the resolution, so the jump is no blur or sharpening and counts in no mean."
+    if row.change_low <= 0 <= row.change_high:
+        return f"{sentence}: not clear over {row.images} images."
+    share = np.exp(row.change) - 1
+    return f"{sentence}: about {words.percent(abs(share), 0)} {'less' if share < 0 else 'more'} fine detail."
+
+
+def cost(arch: Architecture, image_size: int, params: Params) -> float:
+    """FLOPs of the forward passes; the transforms add a few percent."""
+    return count(arch, image_size, 10)["flops"] * params.images
+
+
+def supports(arch: Architecture) -> str:
+    """Every net can be measured; small maps are left out and named."""
+    return ""
+
+
+TITLE = "Δ log amplitude, highest frequency"
+
+
+def points(table: pd.DataFrame, net: str = "") -> pd.DataFrame:
+    """One row a unit at its highest frequency, as the pictures over depth want it: value, low, high, name."""
+    top = table[table["top"]].reset_index(drop=True)
+    names = [name(row, net) for row in top.itertuples()]
+    return top.assign(value=top["delta_log_amplitude"], low=top["ci_low"], high=top["ci_high"], name=names)
+
+
+def chart(table: pd.DataFrame, theme: str = "light", *, net: str = "", focus: str = "", **settings: Any) -> Any:
+    """Δ log amplitude at the highest frequency over depth, for one net; the change made stands under the focused unit."""
+    from core.analyses._pictures import over_depth
+
+    rows = points(table, net)
+    if focus and focus not in set(rows["unit"]):
+        focus = ""
+    change = rows.loc[rows["unit"] == focus, "change"]
+    note = words.signed(float(change.iloc[0])) if len(change) and pd.notna(change.iloc[0]) else ""
+    return over_depth(rows, title=TITLE, theme=theme, heading=net, focus=focus, note=note, **settings)
+
+
+def chart_kinds(tables: dict[str, pd.DataFrame], theme: str = "light", **settings: Any) -> Any:
+    """The change made by each unit, by kind, with the mean and its 95 % interval over units."""
+    from core.analyses._pictures import strip
+
+    both = pd.concat([steps(table).assign(net=net) for net, table in tables.items()], ignore_index=True)
+    both = both[~both["resampling"]]
+    both = both.assign(name=[name(row, row.net) for row in both.itertuples()])
+    return strip(both, by_kind(both.assign(top=True)), labels=KINDS, title="change of Δ log amplitude", theme=theme, **settings)
+
+
+def chart_spectra(table: pd.DataFrame, theme: str = "light", *, net: str = "", focus: str = "", **settings: Any) -> Any:
+    """Δ log amplitude over frequency, one line a unit; a focused unit stands out beside what went in."""
+    from core.analyses._pictures import spectrum
+
+    rows = table.assign(name=[name(row, net) for row in table.itertuples()])
+    focus = focus if focus in set(rows["unit"]) else ""
+    title = "Δ log amplitude, relative to the unit’s own zero frequency"
+    return spectrum(rows, focus, value="delta_log_amplitude", title=title, theme=theme, **settings)
+
+
+ANALYSIS = Analysis(
+    id="fourier",
+    title="Frequency",
+    question="Which blocks blur, and which sharpen?",
+    version=1,
+    params=Params,
+    columns=COLUMNS,
+    sources=("Park and Kim, How Do Vision Transformers Work?, ICLR 2022, Fig. 2a, Fig. 8, Appendix D.2",),
+    cost=cost,
+    supports=supports,
+    measure=measure,
+    chart=chart,
+)
