@@ -1,0 +1,292 @@
+"""`python -m core`: everything the app does, without a browser.
+
+Every command takes --json (one JSON object on stdout, progress on stderr).  Exit 0 done, 1 failed with a plain
+sentence, 2 wrong arguments.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from core.errors import LabError
+
+
+class Console:
+    """A listener that draws one progress line on stderr and stops at Ctrl-C."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet, self.begun, self.stop, self.first = quiet, time.monotonic(), False, None
+
+    def progress(self, step: int, total: int, message: str = "", **_: float) -> None:
+        """Bar, share, message, time left."""
+        if self.quiet:
+            return
+        now = time.monotonic()
+        self.first = self.first or (step, now)
+        done = step - self.first[0]
+        left = (now - self.first[1]) / done * (total - step) if done else 0
+        filled = int(24 * step / max(1, total))
+        tail = f" · {left:,.0f} s left" if done and step < total else ""
+        end = "\r" if sys.stderr.isatty() and step < total else "\n"
+        if end == "\r" or step == total or done == 0 or step * 20 // total != getattr(self, "_mark", -1):
+            self._mark = step * 20 // max(1, total)
+            share = f"{100 * step / max(1, total):3.0f} %"
+            print(f"{'━' * filled}{'─' * (24 - filled)} {share}  {message}{tail}   ", end=end, file=sys.stderr, flush=True)
+
+    def metric(self, row: dict) -> None:
+        """One line an epoch."""
+        if not self.quiet:
+            print(
+                f"epoch {row['epoch']}: loss {row['train_loss']:.3f}, test accuracy {100 * row['accuracy']:.2f} % on {row['n_test']}, "
+                f"NLL {row['test_nll']:.3f}, {row['images_per_s']:,.0f} images/s   ",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+
+    def cancelled(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self.stop
+
+
+def describe(args: argparse.Namespace) -> dict:
+    """Parameters, FLOPs and units of an architecture."""
+    from core.presets import resolve
+    from core.spec import count, layout
+
+    arch = resolve(args.spec)
+    counted = count(arch, args.image_size, args.classes)
+    units = [
+        {"stage": u.stage, "index": u.index, "kind": u.kind, "form": u.form, "depth": round(u.depth, 6), "resampling": u.resampling,
+         "side": u.side, "width": u.width}
+        for u in layout(arch, args.image_size) if u.kind != "none"
+    ]  # fmt: skip
+    size = f"{counted['parameters'] / 1e6:.2f} M parameters, {counted['flops'] / 1e6:.1f} MFLOP an image, {len(units)} units"
+    print_unless(args, f"{arch.notation}\n{size}")
+    return {**counted, "units": units, "notation": arch.notation}
+
+
+def train(args: argparse.Namespace) -> dict:
+    """Train one net here and now."""
+    import signal
+
+    from core import data, recipe, store
+    from core.params import parse as settings
+    from core.presets import name_of, resolve
+    from core.run import Run
+
+    arch = resolve(args.arch)
+    spec = data.get(args.data)
+    changes = asdict(settings(recipe.Recipe, dict(pairs(args.set)))) if args.set else {}
+    changes = {name: changes[name] for name, _ in pairs(args.set)}
+    if args.epochs:
+        changes["epochs"] = args.epochs
+    chosen = recipe.get(args.recipe, **changes)
+    run = Run(
+        arch=arch.notation, data=spec.id, recipe=asdict(chosen), seed=args.seed, fraction=args.fraction, limit=args.limit,
+        image_size=args.image_size or spec.image_size, classes=len(spec.classes), name=args.name or name_of(arch),
+    )  # fmt: skip
+    if run.id in {known.id for known in store.list_runs()} and (final := store.final(run.id)):
+        print_unless(args, f"{run.id} is trained already: {100 * final['accuracy']:.2f} %.")
+        return {"run": run.id, "folder": str(store.folder(run.id)), **final}
+    folder = store.create(run)
+    import torch
+
+    from core.jobs import Cancelled
+    from core.train.device import threads
+    from core.train.loop import train as work
+
+    torch.set_num_threads(threads())
+    console = Console(args.json and not sys.stderr.isatty())
+    signal.signal(signal.SIGINT, lambda *_: setattr(console, "stop", True))
+    print(run.id, file=sys.stderr)
+    try:
+        final = work(run, folder, console, device=args.device, compile=args.compile)
+    except Cancelled:
+        raise LabError(f"Stopped. {run.id} is kept; the same command goes on from there.") from None
+    print_unless(args, f"{run.id}: {100 * final['accuracy']:.2f} % of {final['n_test']} test images in {final['seconds']:.0f} s")
+    return {"run": run.id, "folder": str(folder), **final}
+
+
+def runs(args: argparse.Namespace) -> dict:
+    """List trained and unfinished runs."""
+    from core import store
+
+    rows = []
+    for run in store.list_runs():
+        final = store.final(run.id)
+        rows.append({"run": run.id, "name": run.name, "shipped": store.is_shipped(run.id), "accuracy": final and final["accuracy"]})
+        share = f"{100 * final['accuracy']:6.2f} %" if final else "unfinished"
+        print_unless(args, f"{run.id:60} {share:>10}  {'shipped' if store.is_shipped(run.id) else ''}")
+    return {"runs": rows}
+
+
+def measure(args: argparse.Namespace) -> dict:
+    """Measure one run with one analysis, or show the stored answer."""
+    import torch
+
+    from core import analyses
+    from core.params import parse as settings
+    from core.train.device import threads
+
+    torch.set_num_threads(threads())
+    analysis = analyses.get(args.analysis)
+    chosen = asdict(settings(analysis.params, dict(pairs(args.set)), LabError))
+    console = Console(args.json and not sys.stderr.isatty())
+    result = analyses.measure_run(args.run_id, args.analysis, chosen, device=args.device, progress=console.progress, shipped=args.shipped)
+    if not args.json:
+        print(result.table.to_string(max_rows=60))
+    return {"manifest": result.manifest, "table": json.loads(result.table.to_json(orient="records", double_precision=12))}
+
+
+def export(args: argparse.Namespace) -> dict:
+    """Copy a finished run and its results into a folder."""
+    from core import store
+
+    place = store.export(args.run_id, Path(args.to), args.phase or ["end"])
+    print_unless(args, str(place))
+    return {"run": args.run_id, "folder": str(place)}
+
+
+def list_analyses(args: argparse.Namespace) -> dict:
+    """List the analyses."""
+    from core.analyses import catalogue
+
+    for a in catalogue().values():
+        print_unless(args, f"{a.id:12} {a.question}")
+    return {"analyses": [{"id": a.id, "title": a.title, "question": a.question, "version": a.version} for a in catalogue().values()]}
+
+
+def data_command(args: argparse.Namespace) -> dict:
+    """List image sets or fetch one."""
+    from core import data
+
+    if args.action == "get":
+        if not args.id:
+            raise LabError("Say which images to get, for example: python -m core data get cifar10")
+        data.fetch(args.id, Console(args.json).progress)
+        print_unless(args, f"{args.id} is there.")
+        return {"id": args.id, "available": True}
+    for d in data.DATASETS.values():
+        why = data.available(d.id)
+        print_unless(args, f"{d.id:16} {d.title}: {d.train_n:,} + {d.test_n:,} images{' · ' + why if why else ''}")
+    return {"datasets": [{**asdict(d), "available": not data.available(d.id)} for d in data.DATASETS.values()]}
+
+
+def jobs_command(args: argparse.Namespace) -> dict:
+    """List, show, cancel, resume or follow background jobs."""
+    from core import jobs
+
+    if args.action == "list":
+        found = jobs.list()
+        for job in found:
+            print_unless(args, f"{job.id}  {job.state:10} {job.label}  {job.reason}")
+        return {"jobs": [asdict(job) for job in found]}
+    if not args.id:
+        raise LabError(f"Say which job: python -m core jobs {args.action} ID")
+    if args.action == "tail":
+        text = jobs.tail(args.id)
+        print_unless(args, text)
+        return {"id": args.id, "log": text}
+    if args.action == "cancel":
+        jobs.cancel(args.id)
+    if args.action == "resume":
+        jobs.resume(args.id)
+    job = jobs.get(args.id)
+    print_unless(args, f"{job.id}  {job.state}  {job.label}  {job.reason}")
+    return {"job": asdict(job)}
+
+
+def worker(args: argparse.Namespace) -> dict | None:
+    """Run the job in a folder (started by the queue, not by hand)."""
+    from core.worker import main as work
+
+    raise SystemExit(work(Path(args.folder)))
+
+
+def pairs(items: Sequence[str]) -> list[tuple[str, str]]:
+    """`name=value` arguments, split; LabError for one without `=`."""
+    for item in items:
+        if "=" not in item:
+            raise LabError(f"--set takes name=value, not {item[:40]!r}.")
+    return [(i.partition("=")[0], i.partition("=")[2]) for i in items]
+
+
+def print_unless(args: argparse.Namespace, text: str) -> None:
+    """Print for people, not for programs."""
+    if not args.json:
+        print(text)
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m core", description="AlterLab on the command line.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def command(name: str, run, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument("--json", action="store_true", help="one JSON object on stdout")
+        sub.set_defaults(run=run)
+        return sub
+
+    p = command("describe", describe, "Parameters, FLOPs and units of a preset or notation.")
+    p.add_argument("spec", help="a preset id or a notation such as ccwccw-ccmccm")
+    p.add_argument("--image-size", type=int, default=32)
+    p.add_argument("--classes", type=int, default=10)
+    p = command("train", train, "Train a net; the same command goes on where it stopped.")
+    p.add_argument("--arch", required=True, help="a preset id or a notation")
+    p.add_argument("--data", default="fashion")
+    p.add_argument("--recipe", default="quick")
+    p.add_argument("--epochs", type=int, default=0, help="0 keeps the recipe's")
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--fraction", type=float, default=1.0)
+    p.add_argument("--limit", type=int, default=0, help="at most so many training images")
+    p.add_argument("--image-size", type=int, default=0, help="0 keeps the data set's")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--compile", action="store_true", help="torch.compile: worth it for runs of an hour and more")
+    p.add_argument("--name", default="", help="label on screen")
+    p.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe")
+    command("runs", runs, "List runs.")
+    command("analyses", list_analyses, "List analyses.")
+    p = command("measure", measure, "Measure a run; the same question is answered from the store.")
+    p.add_argument("run_id", metavar="RUN")
+    p.add_argument("analysis")
+    p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--shipped", action="store_true", help=argparse.SUPPRESS)
+    p = command("export", export, "Copy a finished run, its weights and results into a folder.")
+    p.add_argument("run_id", metavar="RUN")
+    p.add_argument("--to", required=True, help="the folder that the run's own folder goes into")
+    p.add_argument("--phase", action="append", default=[], help="weights to take along; end if not given")
+    p = command("data", data_command, "List image sets, or get one.")
+    p.add_argument("action", choices=("list", "get"))
+    p.add_argument("id", nargs="?", default="")
+    p = command("jobs", jobs_command, "Background jobs.")
+    p.add_argument("action", choices=("list", "show", "cancel", "resume", "tail"))
+    p.add_argument("id", nargs="?", default="")
+    p = command("worker", worker, "Run one job folder.")
+    p.add_argument("folder")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; 0 done, 1 failed in words."""
+    args = arguments().parse_args(argv)
+    try:
+        answer = args.run(args)
+    except LabError as error:
+        if args.json:
+            print(json.dumps({"error": str(error)}))
+        print(f"alterlab: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+    if args.json:
+        print(json.dumps(answer, default=str))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
