@@ -1,0 +1,101 @@
+"""The words of the lab: each term in plain words, how it is computed, how to read it, what it cannot say.
+
+One place feeds tooltips, table headings and reports; a test holds that every column of every analysis has its term.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """A term: `plain` is its label, `name` the technical name, `what` one or two sentences for a tooltip."""
+
+    plain: str
+    what: str
+    name: str = ""
+    unit: str = ""
+
+
+TERMS: dict[str, Term] = {
+    "conv": Term(
+        plain="Conv", name="convolution", what="Mixes each position with its neighbours, with the same learned weights everywhere."
+    ),
+    "msa": Term(plain="MSA", name="multi-head self-attention", what="Mixes positions with weights computed from the image itself."),
+    "mlp": Term(plain="MLP", name="multi-layer perceptron", what="Mixes the channels of each position alone; positions do not meet."),
+    "mix": Term(
+        plain="Mix", name="learned spatial mixing", what="Mixes all positions with learned weights that do not depend on the image."
+    ),
+    "pool": Term(plain="Pool", name="average pooling", what="A fixed blur over 3×3 positions; it holds nothing learned."),
+    "merge": Term(
+        plain="Merge", name="patch merging", what="Joins 2×2 positions into one. It has no residual branch and cannot be switched off."
+    ),
+    "unit": Term(plain="unit", what="One residual branch of a net: s2u3 is stage 2, unit 3; stem is what comes before the first."),
+    "stage": Term(plain="stage", what="The units that work at one map size."),
+    "index": Term(plain="unit in its stage", what="The place of a unit in its stage, from 1."),
+    "position": Term(plain="place", what="The place of a unit in the whole net, from 1; 0 is the stem."),
+    "kind": Term(plain="kind", what="What a unit is: conv, msa, mlp, mix, pool or merge."),
+    "form": Term(plain="form", what="The build or reach of a unit: basic, bottleneck or depthwise; global, windowed, shifted or local."),
+    "letter": Term(plain="letter", what="The unit's letter in the notation."),
+    "depth": Term(plain="depth", what="Where a unit stands between the stem (0) and the last unit (1)."),
+    "resampling": Term(
+        plain="changes resolution",
+        what="The unit changes the size of the map or its channels. It is hatched, and left out of means over a kind of unit.",
+    ),
+    "side": Term(plain="map side", unit="positions", what="Height and width of the map."),
+    "sample": Term(plain="sample", what="The place on the diagonal of the spectrum, from zero frequency up."),
+    "frequency": Term(
+        plain="frequency", unit="π", what="How fine a pattern is: 0 is the mean of the map, 1π the finest checkerboard that a map can hold."
+    ),
+    "highest frequency": Term(plain="highest frequency", what="The finest sample of this map's diagonal: 2k/h · π for a map of side h."),
+    "delta_log_amplitude": Term(
+        plain="fine detail against the mean",
+        name="Δ log amplitude",
+        unit="ln",
+        what="The log amplitude at a frequency minus that at zero frequency, for the same map. Lower means smoother. "
+        "It is relative to the map's own mean, so levels of two nets do not compare, steps do.",
+    ),
+    "change": Term(
+        plain="change made by the unit",
+        unit="ln",
+        what="Δ log amplitude after the unit minus before it. Negative blurs, positive sharpens.",
+    ),
+    "interval": Term(
+        plain="95 % interval", what="Where the true value lies with 95 % confidence; the foot line says over what it was drawn."
+    ),
+    "images": Term(plain="images", what="How many test images were used."),
+    "seed": Term(plain="seed", what="The number that chance was started from; the same seed draws the same images and the same weights."),
+    "accuracy": Term(plain="test accuracy", unit="%", what="The share of test images whose most likely class is the right one."),
+    "nll": Term(
+        plain="test loss",
+        name="negative log likelihood",
+        what="Minus the log of the probability given to the right class, mean over test images.",
+    ),
+    "ece": Term(
+        plain="calibration error",
+        name="expected calibration error",
+        unit="%",
+        what="How far the stated confidence lies from the share that is right, mean over 15 bins of confidence.",
+    ),
+    "train_loss": Term(
+        plain="training loss, as optimised",
+        what="The loss that training lowers, on augmented images and softened labels; not comparable to the test loss.",
+    ),
+    "epoch": Term(plain="epoch", what="One pass over the training images."),
+    "parameters": Term(plain="weights", name="parameters", unit="M", what="How many numbers training sets."),
+    "flops": Term(
+        plain="work per image", name="FLOP", unit="MFLOP", what="Floating-point operations of one forward pass, two for each multiply-add."
+    ),
+    "build-up rule": Term(
+        plain="build-up rule",
+        what="How AlterNet is made from a ResNet: replace convs by MSA at every second place from the end of the last stage, "
+        "then in the stage before.",
+    ),
+    "notation": Term(plain="notation", what="A net as text: one letter a unit, stages parted by dashes, options after slashes."),
+}
+
+
+def tip(term: str) -> str:
+    """The tooltip of a term: technical name and unit, then what it is.  KeyError for an unknown term."""
+    found = TERMS[term]
+    head = ", ".join(part for part in (found.name, f"[{found.unit}]" if found.unit else "") if part)
+    return f"{head}. {found.what}" if head else found.what

@@ -1,0 +1,241 @@
+"""Which blocks blur, and which sharpen?  Δ log amplitude over depth and frequency, for the models on stage."""
+
+from pages.ui import frame
+
+frame.require()
+
+import dataclasses
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from core import analyses, ribbon, spec
+from core.analyses import fourier
+from core.analyses._pictures import SELECTION, domain
+from core.run import Run
+from pages.ui import figure, measured, parts, pickers, states
+from pages.ui.draw import draw
+from pages.ui.measured import Answer
+
+SHOW = {"high": "Highest frequency", "all": "All frequencies"}
+OF = {"output": "Unit output", "branch": "Branch only"}
+KINDS_TITLE = "Change made by each unit"
+ANALYSIS = analyses.get("fourier")
+
+
+def page() -> None:
+    """Question, answer, controls, the figure, the focused unit, the method."""
+    parts.header(ANALYSIS.question, over="Blocks")
+    head = st.container()
+    with parts.row("bottom"):
+        show = st.segmented_control(
+            "Show", list(SHOW), format_func=SHOW.get, default="high", required=True, key="f_show", bind="query-params"
+        )
+        of = st.segmented_control("Of", list(OF), format_func=OF.get, default="output", required=True, key="f_of", bind="query-params")
+    with states.guard():
+        body(head, show or "high", of or "output")
+    figure.method(ANALYSIS.card)
+
+
+def body(head: st.delta_generator.DeltaGenerator, show: str, of: str) -> None:
+    """Everything that depends on results."""
+    runs, params = pickers.stage(), fourier.Params(of=of)
+    found = measured.answers(ANALYSIS, runs, dataclasses.asdict(params))
+    shown = list(found.values())
+    with head:
+        parts.take(sentence(shown, of) if shown else nothing(runs))
+    if shown:
+        focus = focused(shown)
+        pictures(shown, show, of, focus)
+    missing = [run for run in runs if run.id not in found or found[run.id].stale]
+    if stale := [answer for answer in shown if answer.stale]:
+        parts.sub(f"{_names(stale)}: measured before the last change of the method or the weights.")
+    if missing:
+        measured.pending(ANALYSIS, missing, params, "frequency")
+    if shown:
+        unit(shown, of)
+
+
+def _names(found: list[Answer]) -> str:
+    return ", ".join(pickers.title(answer.run) for answer in found)
+
+
+def tables(found: list[Answer]) -> dict[str, pd.DataFrame]:
+    """Tables by the net's name on screen, told apart where two nets have one name."""
+    named: dict[str, pd.DataFrame] = {}
+    for answer in found:
+        title = pickers.title(answer.run)
+        named[title if title not in named else f"{title} ({answer.run.id[-4:]})"] = answer.table
+    return named
+
+
+def sentence(found: list[Answer], of: str) -> str:
+    """The takeaway; branches have no before and after, so nothing is claimed of them."""
+    if of == "output":
+        return fourier.takeaway(tables(found))
+    return "What each unit **adds** to its input. Whether it blurs or sharpens shows in the unit output, not here."
+
+
+def nothing(runs: list[Run]) -> str:
+    """In place of the takeaway."""
+    if not runs:
+        return "No net is on stage. Choose one under **Models on stage**, or train one first."
+    return "The nets on stage have **not been measured yet**."
+
+
+def pictures(found: list[Answer], show: str, of: str, focus: str) -> None:
+    """One panel a net on the same y axis, the change by kind beside or below, the foot line."""
+    named, theme = tables(found), parts.theme()
+    scale = domain(pd.concat([t.loc[t["top"] | (show == "all"), "delta_log_amplitude"] for t in named.values()]))
+    steps = of == "output" and show == "high" and any(len(fourier.by_kind(t)) for t in named.values())
+    count = len(found)
+    wide = steps and count < 3
+    across = count + wide if count != 4 else 2
+    cells = [cell for _ in range(-(-(count + wide) // across)) for cell in st.columns(across, gap="medium")]
+    for i, (answer, (title, table)) in enumerate(zip(found, named.items(), strict=True)):
+        with cells[i]:
+            panel = net_panel(show, table, theme, title, answer.run, focus, scale, i % across == 0)
+            says = f"{title}: {sentence([answer], of)}"
+            pick = {"on_select": lambda run=answer.run: clicked(run), "selection": SELECTION} if show == "high" else {}
+            draw(panel, f"frequency_chart_{answer.run.id}", says, **pick)
+    if steps:
+        with cells[count] if wide else st.container():
+            draw(fourier.chart_kinds(named, theme, heading=KINDS_TITLE), "frequency_kinds", sentence(found, of))
+    foot = foot_text(found, show, of, bool(steps))
+    both = pd.concat([t.assign(net=title) for title, t in named.items()], ignore_index=True)
+    both = both[["net", *both.columns.drop("net")]]
+    titled = sentence(found, of)
+    figure.foot_line(
+        foot, both, "frequency", "frequency", lambda: figure.svg_file(lambda t: paper(found, show, of, focus, t), titled, foot)
+    )
+
+
+def net_panel(
+    show: str, table: pd.DataFrame, theme: str, title: str, run: Run, focus: str, scale: list[float], first: bool, **settings: object
+) -> alt.LayerChart:
+    """One net's panel."""
+    ring = focus.partition("~")[2] if focus.startswith(f"{run.id}~") and show == "high" else ""
+    make = fourier.chart if show == "high" else fourier.chart_spectra
+    return make(table, theme, net=title, family=pickers.family(run), focus=ring, scale=scale, ticks=first, **settings)
+
+
+def paper(found: list[Answer], show: str, of: str, focus: str, theme: str) -> alt.HConcatChart:
+    """All panels in one drawing of fixed size, for the SVG."""
+    named = tables(found)
+    scale = domain(pd.concat([t.loc[t["top"] | (show == "all"), "delta_log_amplitude"] for t in named.values()]))
+    fixed = {"width": 260} | ({"select": False} if show == "high" else {})
+    panels = [
+        net_panel(show, table, theme, title, answer.run, focus, scale, i == 0, **fixed)
+        for i, (answer, (title, table)) in enumerate(zip(found, named.items(), strict=True))
+    ]
+    if of == "output" and show == "high" and any(len(fourier.by_kind(t)) for t in named.values()):
+        panels.append(fourier.chart_kinds(named, theme, heading=KINDS_TITLE, width=280))
+    return alt.hconcat(*panels)
+
+
+def foot_text(found: list[Answer], show: str, of: str, steps: bool) -> str:
+    """What, n, seed, caveat."""
+    text = [measured.images_said(found), "Relative to each unit’s own zero frequency."]
+    if show == "all":
+        text.append("One line a unit in the colour of its kind, deeper units stronger.")
+    if show == "high" and any(answer.table["resampling"].any() for answer in found):
+        text.append(
+            "Hatched: the unit that halves the map; its jump is a change of resolution" + (", left out on the right." if steps else ".")
+        )
+    if show == "high":
+        text.append("Bars: 95 %, of a unit over images, of a kind over its units." if steps else "Bars: 95 % over images.")
+    if of == "branch":
+        text.append("Branch only: what a unit adds, before the sum.")
+    small = {answer.run.id for answer in found if (answer.manifest.get("notes") or {}).get("left_out")}
+    if small:
+        text.append("Maps under 4×4 are left out.")
+    return " ".join(text)
+
+
+def options(found: list[Answer]) -> dict[str, str]:
+    """Every unit that can be focused: `run~unit` -> words, in the order of the panels."""
+    every = {}
+    for answer in found:
+        for row in answer.table[answer.table["top"]].itertuples():
+            if row.kind != "stem":
+                every[f"{answer.run.id}~{row.unit}"] = fourier.name(row, pickers.title(answer.run))
+    return every
+
+
+def focused(found: list[Answer]) -> str:
+    """`run~unit` in focus: chosen here, in the link, brought along from another page, else the clearest attention unit."""
+    known = options(found)
+    for place in (st.session_state.get("frequency_focus"), st.query_params.get("unit")):
+        if place in known:
+            return place
+    brought = pickers.focus()
+    return next((place for place in known if brought and place.endswith(f"~{brought}")), "") or telling(found)
+
+
+def put(place: str) -> None:
+    """Moves the focus; it travels on to the other pages."""
+    st.session_state["frequency_focus"] = place
+    pickers.set_focus(place.partition("~")[2])
+
+
+def telling(found: list[Answer]) -> str:
+    """The unit with the largest change of those that keep their resolution, attention before others."""
+    best = []
+    for answer in found:
+        rows = answer.table[answer.table["top"] & (answer.table["kind"] != "stem")]
+        for row in rows.itertuples():
+            size = 0.0 if row.resampling or pd.isna(row.change) else abs(row.change)
+            best.append((row.kind == "msa", size, f"{answer.run.id}~{row.unit}"))
+    return max(best)[2]
+
+
+def clicked(run: Run) -> None:
+    """Puts the focus on the unit that was clicked in a panel."""
+    event = st.session_state.get(f"frequency_chart_{run.id}") or {}
+    hit = (event.get("selection") or {}).get(SELECTION) or []
+    if hit and isinstance(hit[0], dict) and "unit" in hit[0]:
+        put(f"{run.id}~{hit[0]['unit']}")
+
+
+def unit(found: list[Answer], of: str) -> None:
+    """The focused unit: its spectrum beside what went in, the ribbon, a sentence."""
+    known, place = options(found), focused(found)
+    parts.h2("What the focused unit does" if of == "output" else "What the focused unit adds", "thin lines: the other units")
+    left, right = st.columns([2, 1], gap="large")
+    with right:
+        # a click in a panel moves the box too, so its value is set before it is drawn
+        st.session_state["f_unit"] = place
+        st.selectbox("Focused unit", list(known), format_func=known.get, key="f_unit", on_change=lambda: put(st.session_state["f_unit"]))
+        if st.query_params.get("unit") != place:
+            st.query_params["unit"] = place
+    run_id, _, name = place.partition("~")
+    answer = next(a for a in found if a.run.id == run_id)
+    arch = spec.parse(answer.run.arch)
+    slots = spec.layout(arch, answer.run.image_size)
+    says = fourier.describe(answer.table, name)
+    with left:
+        picture = fourier.chart_spectra(answer.table, parts.theme(), focus=name, height=260)
+        draw(picture, "frequency_unit", f"{known[place]}. {says}")
+    with right:
+        parts.svg(ribbon.draw(slots, side=16, focus=name, label=f"The units of {pickers.title(answer.run)}"))
+        parts.h2(fourier.name(_row(answer, name)))
+        parts.sub(says)
+    rows = answer.table[answer.table["unit"].isin([name, _before(answer, name)])]
+    foot = f"{known[place]}. {measured.images_said([answer])} Band: 95 % over images."
+    drawing = lambda t: fourier.chart_spectra(answer.table, t, focus=name, width=560, height=260)  # noqa: E731
+    figure.foot_line(foot, rows, f"frequency-{name}", "frequency_one", lambda: figure.svg_file(drawing, f"{known[place]}: {says}", foot))
+
+
+def _row(answer: Answer, name: str) -> Any:
+    return next(answer.table[answer.table["unit"] == name].itertuples())
+
+
+def _before(answer: Answer, name: str) -> str:
+    place = _row(answer, name).position - 1
+    rows = answer.table[answer.table["position"] == place]
+    return str(rows["unit"].iloc[0]) if len(rows) else ""
+
+
+page()

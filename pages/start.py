@@ -1,0 +1,150 @@
+"""What this is, the trained nets that come with it, one picture of real results, three ways on."""
+
+from pages.ui import frame
+
+frame.require()
+
+from html import escape
+
+import pandas as pd
+import streamlit as st
+
+from core import data, presets, ribbon, store, words
+from core.analyses import fourier
+from core.analyses._pictures import domain, over_depth
+from core.chart import family_token
+from core.run import Run
+from core.spec import count, layout
+from pages.ui import figure, parts, pickers, states
+
+_CLAIM = "A paper says that attention blurs what it sees and convolution sharpens it."
+
+
+def _measured(runs: list[Run]) -> dict[str, tuple[Run, pd.DataFrame]]:
+    """Title -> (run, stored table) for each run whose unit outputs were measured."""
+    found = {}
+    for run in runs:
+        stored = [m for m in store.list_results(run.id, "fourier") if m.get("params", {}).get("of") == "output" and not m.get("error")]
+        if stored:
+            largest = max(stored, key=lambda m: (m.get("version", 0), m.get("n_images", 0)))
+            result = store.load_result(run.id, "fourier", largest["key"])
+            if result is not None:
+                found[pickers.title(run)] = (run, result.table)
+    return found
+
+
+def _test_set(dataset: str) -> str:
+    """The title of the set whose test images are meant; a subset shares those of the whole."""
+    spec = data.get(dataset)
+    return data.get(spec.subset_of).title if spec.subset_of else spec.title
+
+
+def _picture(measured: dict[str, tuple[Run, pd.DataFrame]], sentence: str) -> None:
+    rows = {title: fourier.points(table, title) for title, (_, table) in measured.items()}
+    both = pd.concat([r.assign(net=title) for title, r in rows.items()], ignore_index=True)
+    scale = domain(pd.concat([both["low"], both["high"]]))
+
+    def panel(number: int, title: str):
+        run = measured[title][0]
+        return lambda theme: over_depth(
+            rows[title],
+            title=fourier.TITLE,
+            theme=theme,
+            heading=title,
+            family=pickers.family(run),
+            scale=scale,
+            ticks=number == 0,
+            select=False,
+            height=190,
+        )
+
+    images, seed = int(both["images"].iloc[0]), int(both["seed"].iloc[0])
+    sets = words.seq(sorted({_test_set(run.data) for run, _ in measured.values()}))
+    seeds = sorted({run.seed for run, _ in measured.values()})
+    trained = f"one training seed a net ({seeds[0]})" if len(seeds) == 1 else f"training seeds {words.seq([str(s) for s in seeds])}"
+    foot = (
+        f"{words.count(images)} test images of {sets}, drawn with seed {seed}; {trained}. Relative to each unit’s own zero frequency. "
+        "Hatched: the unit that halves the map; its jump is a change of resolution and counts in no mean. Whiskers: 95 % over images."
+    )
+    columns = [
+        "net",
+        "unit",
+        "kind",
+        "form",
+        "stage",
+        "depth",
+        "resampling",
+        "frequency",
+        "value",
+        "low",
+        "high",
+        "change",
+        "images",
+        "seed",
+    ]
+    figure.panels([panel(i, t) for i, t in enumerate(rows)], sentence, foot, both[columns], "alterlab-frequency-over-depth", "start_depth")
+
+
+def _ways() -> None:
+    with st.container(horizontal=True, key="start_ways"):
+        if st.button("Build your own net", key="way_build", type="primary"):
+            frame.go("build")
+        if frame.exists("train") and st.button("Train a net", key="way_train"):
+            frame.go("train")
+        if frame.exists("frequency") and st.button("See what blocks do to frequencies", key="way_frequency"):
+            frame.go("frequency")
+
+
+def _gallery(runs: list[Run]) -> None:
+    trained = {run.arch: run for run in runs if pickers.accuracy(run) is not None}
+    shown = [p for p in presets.SHIPPED if presets.resolve(p).notation in trained] or list(presets.SHIPPED)
+    have = any(presets.resolve(p).notation in trained for p in shown)
+    numbers = {1: "One", 2: "Two", 3: "Three", 4: "Four"}
+    parts.h2(f"{numbers.get(len(shown), str(len(shown)))} {'trained ' if have else ''}net{'s' if len(shown) > 1 else ''} to start from")
+    parts.key(
+        {"c": "Conv reads neighbours", "m": "MSA reads the whole map", "w": "Windowed MSA reads its window", "t": "MLP reads one position"}
+    )
+    for column, preset in zip(st.columns(len(shown), gap="medium"), shown, strict=True):
+        with column:
+            _card(preset, trained.get(presets.resolve(preset).notation))
+
+
+def _card(preset: str, run: Run | None) -> None:
+    made, arch = presets.PRESETS[preset], presets.resolve(preset)
+    size, classes = (run.image_size, run.classes) if run else (made.image_size, 10)
+    share = pickers.accuracy(run) if run else None
+    facts = (
+        f"{words.percent(share) if share is not None else 'not trained here'} · {words.millions(count(arch, size, classes)['parameters'])}"
+    )
+    colour = f"var(--lab-{family_token(made.family)})"
+    st.html(
+        f'<div class="lab-card" style="border-color:{colour}"><div class="lab-chip"><b>{escape(made.title)}</b>'
+        f"<i>{escape(facts)}</i></div></div>"
+        f"{parts.img(ribbon.draw(layout(arch, size), side=11))}"
+    )
+    with st.container(horizontal=True, gap="small"):
+        if run and frame.exists("frequency"):
+            st.page_link(frame.PAGES / "frequency.py", label="Open", query_params={"m": [run.id]})
+        st.page_link(frame.PAGES / "build.py", label="Change a block", query_params={"arch": arch.notation})
+
+
+def _page() -> None:
+    parts.header("See how vision transformers work")
+    shipped = pickers.shipped()
+    measured = _measured(shipped)
+    if measured:
+        sentence = fourier.takeaway({title: table for title, (_, table) in measured.items()})
+        parts.take(f"{_CLAIM} {sentence}")
+        _ways()
+        _picture(measured, sentence)
+    else:
+        parts.take(f"{_CLAIM} Build nets of both, train them on real images, and see **what each block does**.")
+        _ways()
+        states.empty(
+            "**No measured net yet.** Here stands what each block of the trained nets does to fine detail, as soon as one is measured."
+        )
+    _gallery(shipped)
+
+
+with states.guard():
+    _page()

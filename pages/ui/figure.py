@@ -1,0 +1,151 @@
+"""A figure as the lab shows it: the picture, and under it what, n, seed, caveat and Table · CSV · SVG · Copy link."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from core import chart as look
+from pages.ui import parts
+from pages.ui.copylink import copy_link
+
+Draw = Callable[[str], Any]
+
+
+def figure(
+    chart: Draw,
+    takeaway: str,
+    foot: str,
+    table: pd.DataFrame,
+    name: str,
+    key: str,
+    *,
+    select: bool = False,
+    show_takeaway: bool = False,
+    title: str = "",
+) -> Any:
+    """Draws `chart(theme)` (an undressed Altair chart) with its foot line; the takeaway is also the alt text.
+
+    `table` holds the numbers behind the picture, `name` becomes the file name of downloads.  With `select` the
+    chart's named selections are returned as Streamlit's event.
+    """
+    if show_takeaway:
+        parts.take(takeaway)
+    drawn = on_page(chart)
+    event = st.altair_chart(
+        drawn, theme=None, width="stretch", key=f"{key}_chart", alt=parts.spoken(takeaway), on_select="rerun" if select else "ignore"
+    )
+    foot_line(foot, table, name, key, lambda: svg_file(chart, title or takeaway, foot))
+    return event
+
+
+def on_page(chart: Draw) -> Any:
+    """The chart dressed for this reader; a single view takes the page's width and keeps the height it was given."""
+    theme = parts.theme()
+    drawn = chart(theme)
+    if isinstance(drawn, alt.Chart | alt.LayerChart):
+        drawn = drawn.properties(autosize={"type": "fit-x", "contains": "padding"})
+    return look.dress(drawn, theme)
+
+
+def panels(
+    charts: Sequence[Draw], takeaway: str, foot: str, table: pd.DataFrame, name: str, key: str, *, select: bool = False, title: str = ""
+) -> list[Any]:
+    """Linked charts side by side (one under the other on a phone) with one foot line; the caller gives them one y range.
+
+    In the SVG the same charts stand in one row.
+    """
+    events = []
+    for number, (column, chart) in enumerate(zip(st.columns(len(charts), gap="medium"), charts, strict=True)):
+        drawn = on_page(chart)
+        said = parts.spoken(takeaway) if number == 0 else f"Panel {number + 1} of the same figure"
+        mode = "rerun" if select else "ignore"
+        events.append(column.altair_chart(drawn, theme=None, width="stretch", key=f"{key}_chart_{number}", alt=said, on_select=mode))
+    foot_line(foot, table, name, key, lambda: svg_file(lambda look_: beside([chart(look_) for chart in charts]), title or takeaway, foot))
+    return events
+
+
+def beside(charts: Sequence[Any], panel_width: int = 290) -> Any:
+    """Charts in one row for a file; selections are dropped, a file cannot be clicked."""
+    plain = []
+    for chart in charts:
+        spec = chart.properties(width=panel_width).to_dict(validate=False)
+        plain.append(alt.Chart.from_dict(_without_params(spec)))
+    return alt.hconcat(*plain)
+
+
+def _without_params(spec: Any) -> Any:
+    if isinstance(spec, dict):
+        return {key: _without_params(value) for key, value in spec.items() if key not in ("params", "$schema", "config")}
+    return [_without_params(item) for item in spec] if isinstance(spec, list) else spec
+
+
+def svg_file(chart: Draw, title: str, foot: str) -> bytes:
+    """The figure as a file that stands alone: drawn on white, with its title above and its caveats below."""
+    framed = chart("light").properties(
+        title={"text": _lines(parts.spoken(title), 78), "fontSize": 15, "fontWeight": 600, "color": look.LIGHT["ink"]}
+    )
+    drawing = look.to_svg(look.dress(framed, "light"))
+    return _with_foot(drawing, _lines(parts.spoken(foot), 110)).encode()
+
+
+def _lines(text: str, width: int) -> list[str]:
+    lines, line = [], ""
+    for word in text.split():
+        if len(line) + len(word) + 1 > width and line:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}".strip()
+    return [*lines, line]
+
+
+def _with_foot(svg: str, lines: list[str]) -> str:
+    """The drawing made taller by the foot line's height, with the foot line in it."""
+    size = re.search(r'<svg[^>]*?width="([\d.]+)" height="([\d.]+)" viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    if not size or not "".join(lines):
+        return svg
+    width, height = float(size[3]), float(size[4])
+    taller = height + 10 + 16 * len(lines)
+    head = size[0].replace(f'height="{size[2]}"', f'height="{taller:g}"').replace(f'0 0 {size[3]} {size[4]}"', f'0 0 {size[3]} {taller:g}"')
+    safe = [line.replace("&", "&amp;").replace("<", "&lt;") for line in lines]
+    words = "".join(f'<tspan x="4" dy="16">{line}</tspan>' for line in safe)
+    font = look.SANS.replace('"', "'")
+    text = f'<text y="{height + 2:g}" font-family="{font}" font-size="12" fill="{look.LIGHT["muted"]}">{words}</text>'
+    back = f'<rect width="{width:g}" height="{taller:g}" fill="{look.LIGHT["bg"]}"/>'
+    start = svg.index(size[0])
+    end = svg.index(">", start + len(size[0]) - 1) + 1
+    return svg[:start] + head + svg[start + len(size[0]) : end] + back + svg[end : svg.rindex("</svg>")] + text + "</svg>"
+
+
+def foot_line(foot: str, table: pd.DataFrame, name: str, key: str, svg: Callable[[], bytes] | None = None) -> None:
+    """The line under a figure; files are made when they are asked for, not before."""
+    st.html('<div class="lab-rule"></div>')
+    with st.container(key=f"{key}_foot"), st.container(horizontal=True, vertical_alignment="top"):
+        with st.container(width="stretch", key=f"lab_says_{key}"):
+            st.html(f'<div class="lab-foot">{parts.rich(foot)}</div>')
+        with st.container(horizontal=True, width="content", vertical_alignment="top", gap="small"):
+            with st.popover("Table", type="tertiary", key=f"{key}_table", on_change="rerun") as opened:
+                if opened.open:
+                    st.dataframe(table, hide_index=True, width=720)
+            st.download_button(
+                "CSV",
+                lambda: table.to_csv(index=False).encode(),
+                f"{name}.csv",
+                "text/csv",
+                key=f"{key}_csv",
+                on_click="ignore",
+                type="tertiary",
+            )
+            if svg is not None:
+                st.download_button("SVG", svg, f"{name}.svg", "image/svg+xml", key=f"{key}_svg", on_click="ignore", type="tertiary")
+            copy_link(f"{key}_link")
+
+
+def method(card: str, title: str = "How this is measured") -> None:
+    """The method card, closed: question, formula, how to read it, what it cannot say."""
+    with st.expander(title):
+        st.markdown(card)

@@ -1,0 +1,135 @@
+"""The frame round every page: navigation, sidebar, and the guard that makes any page work as the first request."""
+
+import os
+from html import escape
+from pathlib import Path
+
+import streamlit as st
+
+from core import data, jobs, presets, words
+from pages.ui import parts, pickers, style
+
+PAGES = Path(__file__).resolve().parents[1]
+_UI = Path(__file__).resolve().parent
+ICON = str(_UI / "icon.png")
+LOGO = str(_UI / "logo.png")
+#: section -> (file stem, title, what the menu says); the address of a page is its file stem
+SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "": (("start", "Start", "What this is, trained nets, one picture"),),
+    "Make": (
+        ("build", "Build", "Change a net block by block"),
+        ("train", "Train", "Train it, watch it learn"),
+    ),
+    "Blocks": (("frequency", "Frequency", "Which blocks blur, which sharpen"),),
+}
+
+
+def pages() -> dict[str, list]:
+    """The pages that exist, by section; Start is the default page and has no address of its own."""
+    found = {
+        section: [
+            st.Page(PAGES / f"{stem}.py", title=title, default=stem == "start", help=words)
+            for stem, title, words in entries
+            if (PAGES / f"{stem}.py").exists()
+        ]
+        for section, entries in SECTIONS.items()
+    }
+    return {section: entries for section, entries in found.items() if entries}
+
+
+def run() -> None:
+    """Everything that app.py does."""
+    st.session_state["_frame"] = True
+    st.set_page_config(page_title="AlterLab", page_icon=ICON, layout="wide", initial_sidebar_state=248)
+    page = st.navigation(pages(), expanded=True)
+    st.html(style.CSS)
+    st.logo(LOGO, size="medium")
+    pickers.sync_arch()
+    with st.sidebar:
+        sidebar()
+    page.run()
+
+
+def require() -> None:
+    """First statement of every page file.
+
+    A folder named pages/ makes Streamlit run a deep link's file alone until `st.navigation` has been called once in
+    the process; this calls it and starts over through app.py.
+    """
+    if "_frame" not in st.session_state:
+        st.navigation(pages())
+        st.rerun()
+
+
+def sidebar() -> None:
+    """Models on stage, images, and the line about this machine."""
+    runs = {run.id: run for run in pickers.finished()}
+    parts.label("Models on stage")
+    if runs:
+        chosen = st.container()
+        with st.popover("Change", type="tertiary"):
+            st.multiselect(
+                "Models on stage, at most four",
+                list(runs),
+                default=[run.id for run in pickers.shipped() if run.id in runs][:3] or list(runs)[:1],
+                max_selections=pickers.MAX_ON_STAGE,
+                format_func=lambda i: pickers.title(runs[i]) if i in runs else i,
+                key="m",
+                bind="query-params",
+            )
+        with chosen:
+            lines = [
+                parts.chip_html(pickers.family(run), pickers.title(run), words.percent(pickers.accuracy(run) or 0))
+                for run in pickers.stage()
+            ]
+            st.html("".join(lines + _untrained()) or '<div class="lab-sub">None chosen</div>')
+    else:
+        parts.sub("No trained net yet")
+    st.selectbox("Images", list(data.DATASETS), format_func=_images_line, key="d", bind="query-params")
+    with st.container(key="side_foot"):
+        st.html(f'<div class="lab-foot">{escape(machine())}</div>')
+
+
+def _untrained() -> list[str]:
+    """A line for the net of Build while no run of it exists."""
+    if "arch" not in st.session_state:
+        return []
+    arch = pickers.arch()
+    if arch.notation in {run.arch for run in pickers.runs()}:
+        return []
+    return [parts.chip_html("you", presets.name_of(arch) or "Yours", "not trained")]
+
+
+def _images_line(dataset: str) -> str:
+    return data.get(dataset).title if dataset in data.DATASETS else dataset
+
+
+@st.cache_data(show_spinner=False)
+def device() -> str:
+    """The device in words, read from the system: asking torch would cost seconds and 0.7 GB."""
+    cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")) if Path("/proc/driver/nvidia/gpus").is_dir() else []
+    for card in cards:
+        for line in card.read_text(errors="replace").splitlines():
+            if line.startswith("Model:"):
+                return line.partition(":")[2].strip()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"CPU · {cores} core{'s' if cores > 1 else ''}"
+
+
+def machine() -> str:
+    """`CPU · 2 cores · queue empty`."""
+    states = [job.state for job in jobs.list()]
+    running, waiting = sum(s in ("running", "cancelling") for s in states), states.count("waiting")
+    queue = ", ".join(f"{n} {word}" for n, word in ((running, "running"), (waiting, "waiting")) if n)
+    return f"{device()} · {queue or 'queue empty'}"
+
+
+def exists(stem: str) -> bool:
+    """Whether a page is there to be linked to."""
+    return (PAGES / f"{stem}.py").exists()
+
+
+def go(stem: str, **query: str) -> None:
+    """To another page, with a net or a focus in its address; nothing happens if that page does not exist."""
+    if exists(stem):
+        st.switch_page(PAGES / f"{stem}.py", query_params=query)

@@ -1,0 +1,191 @@
+"""Results of one analysis for the models on stage: what is stored, what is being measured, what is missing."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from core import cost, data, io, jobs, spec, store, words
+from core.analyses import Analysis
+from core.errors import StoreError
+from core.run import Run
+from pages.ui import pickers, states
+
+LIVE = ("waiting", "running", "cancelling")
+#: Loading torch, the net and the images before the first forward pass [s], on two ordinary cores.
+START_S = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """A stored result of one run; `stale` if the method or the weights have changed since."""
+
+    run: Run
+    table: pd.DataFrame
+    manifest: dict[str, Any]
+    stale: bool
+
+
+def answers(analysis: Analysis, runs: Sequence[Run], wanted: dict[str, Any], free: Sequence[str] = ("images", "seed")) -> dict[str, Answer]:
+    """The best stored result of each run, by run id: fresh before stale, these very parameters before others.
+
+    Parameters named in `free` may differ from `wanted`; the figure must then say so.
+    """
+    found = {}
+    for run in runs:
+        fit = [m for m in store.list_results(run.id, analysis.id) if _fits(m.get("params") or {}, wanted, free) and not m.get("error")]
+        ranked = sorted(
+            fit, key=lambda m: (not _stale(analysis, run, m), m["params"] == wanted, m["params"].get("images", 0)), reverse=True
+        )
+        for manifest in ranked:
+            table = _table(run.id, analysis.id, manifest["key"], str(io.home()))
+            if table is not None:
+                found[run.id] = Answer(run=run, table=table, manifest=manifest, stale=_stale(analysis, run, manifest))
+                break
+    return found
+
+
+def _fits(params: dict[str, Any], wanted: dict[str, Any], free: Sequence[str]) -> bool:
+    return all(params.get(name) == value for name, value in wanted.items() if name not in free)
+
+
+def _stale(analysis: Analysis, run: Run, manifest: dict[str, Any]) -> bool:
+    """Whether the method's version or the weights are no longer those that were measured."""
+    if manifest.get("version") != analysis.version:
+        return True
+    measured_on = manifest.get("weights")
+    try:
+        path = store.weights(run.id)
+    except StoreError:  # a result may be passed on without the weights; there is nothing it could be older than
+        return False
+    return measured_on is not None and measured_on != _digest(str(path), path.stat().st_mtime_ns)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _digest(path: str, changed: int) -> str:
+    from pathlib import Path
+
+    return io.digest_file(Path(path))
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _table(run_id: str, analysis_id: str, key: str, home: str) -> pd.DataFrame | None:
+    stored = store.load_result(run_id, analysis_id, key)
+    return stored.table if stored else None
+
+
+def seconds(analysis: Analysis, run: Run, params: Any) -> float | None:
+    """About how long one measurement takes here; None if nothing was ever timed on any machine."""
+    arch = spec.parse(run.arch)
+    forward = cost.forward_seconds(arch, run.image_size, analysis.cost(arch, run.image_size, params) / max(_flops(arch, run), 1))
+    return None if forward is None else START_S + forward
+
+
+def _flops(arch: spec.Architecture, run: Run) -> int:
+    return spec.count(arch, run.image_size, run.classes)["flops"]
+
+
+def job_of(analysis: Analysis, run: Run, params: Any) -> jobs.Job | None:
+    """The newest job that asks this question of this run."""
+    asked = {"run": run.id, "analysis": analysis.id, "params": dataclasses.asdict(params)}
+    for job in jobs.list():
+        if job.task == "measure" and all(job.args.get(name) == value for name, value in asked.items()):
+            return job
+    return None
+
+
+def submit(analysis: Analysis, run: Run, params: Any) -> None:
+    """Queue one measurement; a live job for the same question is not doubled."""
+    args = {"run": run.id, "analysis": analysis.id, "params": dataclasses.asdict(params), "device": "auto"}
+    label = f"{analysis.title} of {pickers.title(run)}"
+    jobs.submit("measure", args, label=label, dedup=io.digest(args))
+
+
+def pending(analysis: Analysis, runs: Sequence[Run], params: Any, key: str) -> None:
+    """What stands in place of the figures that are missing: one offer to measure, progress while it runs, what failed.
+
+    The only polling part of its page: it asks every second while a job is alive and redraws the page when one ends.
+    """
+    before = {run.id for run in runs if _alive(job_of(analysis, run, params))}
+
+    @st.fragment(run_every=1.0 if before else None)
+    def poll() -> None:
+        with states.guard():
+            found = {run.id: job_of(analysis, run, params) for run in runs}
+            if {i for i, job in found.items() if _alive(job)} != before:
+                st.rerun()
+            _cards(analysis, runs, found, params, key)
+
+    poll()
+
+
+def _alive(job: jobs.Job | None) -> bool:
+    return job is not None and job.state in LIVE
+
+
+def _cards(analysis: Analysis, runs: Sequence[Run], found: dict[str, jobs.Job | None], params: Any, key: str) -> None:
+    missing = []
+    for run in runs:
+        job, title = found[run.id], pickers.title(run)
+        if job is not None and job.state in LIVE:
+            share, text = progress(job)
+            with st.container(border=True):
+                if states.running(f"**{title}** · {text}", share, key=f"{key}_stop_{run.id}"):
+                    jobs.cancel(job.id)
+                    st.rerun()
+        elif job is not None and job.state == "failed":
+            text = f"{job.reason} Earlier results are kept."
+            if states.failed(f"The measurement of {title} stopped", text, button="Measure again", key=f"{key}_again_{run.id}"):
+                submit(analysis, run, params)
+                st.rerun()
+        else:
+            missing.append(run)
+    if missing and states.empty(_offer(missing), "Measure", f"{key}_measure", cost=_cost(analysis, missing, params)):
+        for run in missing:
+            submit(analysis, run, params)
+        st.rerun()
+
+
+def _offer(runs: Sequence[Run]) -> str:
+    return f"**{words.seq([pickers.title(run) for run in runs])}: not measured yet.**"
+
+
+def _cost(analysis: Analysis, runs: Sequence[Run], params: Any) -> str:
+    times = [seconds(analysis, run, params) for run in runs]
+    known = [t for t in times if t is not None]
+    return (
+        f"Takes about {words.duration(sum(known))} on this machine."
+        if len(known) == len(times)
+        else "Takes a minute or less on most machines."
+    )
+
+
+def progress(job: jobs.Job) -> tuple[float, str]:
+    """(share done, words) of a live job: `64 of 256 images, about 22 s left`."""
+    if job.state == "cancelling":
+        return 0.0, "stopping"
+    if job.state == "waiting":
+        return 0.0, "waiting for its turn"
+    told = job.progress
+    if told is None or not told.total:
+        return 0.0, "starting"
+    text = told.message or f"{told.step} of {told.total}"
+    if told.eta_s:
+        text += f", about {words.duration(told.eta_s)} left"
+    return told.step / told.total, text
+
+
+def images_said(found: Sequence[Answer]) -> str:
+    """Which images the results stand on: `256 test images of Fashion-MNIST, seed 0`; unlike sets are said."""
+    sets = {}
+    for answer in found:
+        # subsets differ in their training images only, and are named after a comma
+        params, title = answer.manifest.get("params") or {}, data.get(answer.run.data).title.partition(",")[0]
+        said = f"{words.count(int(answer.table['images'].iloc[0]))} test images of {title}, seed {params.get('seed', 0)}"
+        sets.setdefault(said, []).append(pickers.title(answer.run))
+    if len(sets) == 1:
+        return f"Mean over {next(iter(sets))}."
+    return f"Different image sets: {'; '.join(f'{words.seq(nets)} on {said}' for said, nets in sets.items())}."

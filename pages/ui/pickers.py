@@ -1,0 +1,125 @@
+"""What the reader has chosen, everywhere: models on stage, images, the net of Build, the focused unit.
+
+Widgets that belong to a link are bound to the URL (`m`, `d`); `arch` is kept in the session and written to the URL
+by the frame on every run.  Everything that comes from a link is checked against what is known before it is used.
+"""
+
+import re
+
+import streamlit as st
+
+from core import data, presets, store
+from core.errors import LabError
+from core.run import Run
+from core.spec import Architecture
+
+MAX_ON_STAGE = 4
+DEFAULT_ARCH = "alternet-mini"
+_UNDO = 50
+
+
+def runs() -> list[Run]:
+    """All stored runs, shipped first and in the order of the gallery; unreadable ones are left out by the store."""
+    order = {presets.resolve(preset).notation: place for place, preset in enumerate(presets.SHIPPED)}
+    return sorted(store.list_runs(), key=lambda run: (not store.is_shipped(run.id), order.get(run.arch, len(order))))
+
+
+def finished() -> list[Run]:
+    """Stored runs that have been trained to the end."""
+    return [run for run in runs() if accuracy(run) is not None]
+
+
+def shipped() -> list[Run]:
+    """The nets that came with the lab."""
+    return [run for run in runs() if store.is_shipped(run.id)]
+
+
+def accuracy(run: Run) -> float | None:
+    """Test accuracy after training (a share), or None while there is none."""
+    final = store.final(run.id)
+    return final.get("accuracy") if final else None
+
+
+def family(run: Run) -> str:
+    """The mark of a run: conv, msa or hybrid for shipped nets, `you` for the reader's own."""
+    return presets.family(presets.resolve(run.arch)) if store.is_shipped(run.id) else "you"
+
+
+def title(run: Run) -> str:
+    """The name on screen; a seed other than 0 and a part of the images are said."""
+    extra = [f"seed {run.seed}"] if run.seed else []
+    extra += [f"{run.fraction:.0%} of the images"] if run.fraction < 1 else []
+    name = run.name or presets.name_of(presets.resolve(run.arch)) or "Yours"
+    return f"{name} ({', '.join(extra)})" if extra else name
+
+
+def stage() -> list[Run]:
+    """The models on stage in the order chosen, at most four; drawn by the frame's sidebar."""
+    known = {run.id: run for run in runs()}
+    return [known[i] for i in st.session_state.get("m", []) if i in known][:MAX_ON_STAGE]
+
+
+def images() -> str:
+    """The id of the chosen data set; always a known one."""
+    chosen = st.session_state.get("d", "")
+    return chosen if chosen in data.DATASETS else next(iter(data.DATASETS))
+
+
+def arch() -> Architecture:
+    """The net of Build; always one that can be built."""
+    return presets.resolve(st.session_state.get("arch", DEFAULT_ARCH))
+
+
+def arch_error() -> str:
+    """Why the net of the link was refused, or nothing."""
+    return st.session_state.get("arch_error", "")
+
+
+def set_arch(text: str, remember: bool = True) -> None:
+    """Makes a preset id or a notation the net of Build.  Raises SpecError; the net then stays as it was."""
+    new = presets.resolve(text).notation
+    old = arch().notation
+    if remember and old != new:
+        st.session_state["arch_undo"] = [*st.session_state.get("arch_undo", []), old][-_UNDO:]
+    st.session_state["arch"] = new
+    st.session_state["arch_moved"] = True
+    st.session_state.pop("arch_error", None)
+
+
+def undo() -> None:
+    """Back to the net before the last change, if there is one."""
+    before = st.session_state.get("arch_undo", [])
+    if before:
+        st.session_state["arch_undo"] = before[:-1]
+        set_arch(before[-1], remember=False)
+
+
+def sync_arch() -> None:
+    """Take `arch` from the URL when a link or the history brought a new one; else write ours there.
+
+    A run that was started by a change of the net must not read the URL back: the browser may not have caught up.
+    """
+    given, moved = st.query_params.get("arch"), st.session_state.pop("arch_moved", False)
+    if given and not moved and given not in (st.session_state.get("arch"), st.session_state.get("arch_given")):
+        st.session_state["arch_given"] = given
+        try:
+            set_arch(given, remember="arch" in st.session_state)
+        except LabError as error:
+            st.session_state["arch_error"] = str(error)
+        st.session_state.pop("arch_moved", None)
+    ours = st.session_state.get("arch")
+    if ours and not arch_error() and st.query_params.get("arch") != ours:
+        st.query_params["arch"] = ours
+    if ours:
+        st.session_state["arch_given"] = ours
+
+
+def focus() -> str:
+    """The focused unit (`s2u3`), the same on all pages; empty if none."""
+    unit = st.session_state.get("focus", "")
+    return unit if isinstance(unit, str) and re.fullmatch(r"s[1-6]u[0-9]{1,3}", unit) else ""
+
+
+def set_focus(unit: str) -> None:
+    """Puts the focus on a unit."""
+    st.session_state["focus"] = unit

@@ -1,0 +1,67 @@
+"""The page style: the colour tokens as CSS variables and the few rules that the theme in config.toml cannot give."""
+
+from core import chart
+
+_TYPE = {role: f"font-size:{size}px;line-height:{line}px;font-weight:{weight}" for role, (size, line, weight) in chart.TYPE.items()}
+
+CSS = f"""<style>
+:root{{{chart.css()}}}
+[data-testid="stApp"]{{font-variant-numeric:tabular-nums}}
+[data-testid="stMainBlockContainer"]{{max-width:1032px;margin:0 auto 0 0;padding-left:48px;padding-right:48px}}
+[data-testid="stSidebarLogo"],[data-testid="stHeaderLogo"]{{height:20px}}
+:has(> [data-testid="stSidebarLogo"]),:has(> [data-testid="stHeaderLogo"]){{display:flex;align-items:center;gap:10px}}
+:has(> [data-testid="stSidebarLogo"])::after,:has(> [data-testid="stHeaderLogo"])::after
+{{content:"AlterLab";font-size:19px;line-height:24px;font-weight:650;letter-spacing:-.01em;color:var(--lab-ink);white-space:nowrap}}
+[data-testid="stSidebarContent"]{{display:flex;flex-direction:column}}
+[data-testid="stSidebarUserContent"]{{flex:1;display:flex;flex-direction:column;padding-top:12px;padding-bottom:18px}}
+[data-testid="stSidebarUserContent"]>div,[data-testid="stSidebarUserContent"]>div>[data-testid="stVerticalBlock"]{{flex:1;display:flex;flex-direction:column}}
+[data-testid="stSidebarUserContent"] [data-testid="stVerticalBlock"]:has(> .st-key-side_foot),
+[data-testid="stSidebarUserContent"] :has(> * > .st-key-side_foot){{flex:1}}
+.st-key-side_foot,:has(> .st-key-side_foot):not([data-testid="stVerticalBlock"]){{margin-top:auto}}
+[data-testid="stSidebarNavLink"] p{{font-size:15px}}
+[data-testid="stNavSectionHeader"] p{{font-size:12px;font-weight:600;color:var(--lab-muted)}}
+[data-testid="stMain"] h1{{{_TYPE["h1"]};letter-spacing:-.018em;padding:0;text-wrap:balance}}
+.lab-over{{{_TYPE["foot"]};font-weight:500;color:var(--lab-muted);margin-bottom:4px}}
+.lab-take{{{_TYPE["take"]};color:var(--lab-ink2);max-width:780px;text-wrap:balance;margin:2px 0 6px}}
+.lab-take b{{font-weight:650;color:var(--lab-ink)}}
+.lab-h2{{{_TYPE["h2"]};letter-spacing:-.005em;color:var(--lab-ink);margin:12px 0 0}}
+.lab-h2 small,.lab-sub{{{_TYPE["control"]};color:var(--lab-muted);letter-spacing:0;font-weight:400}}
+.lab-h2 small{{margin-left:10px}}
+.lab-label{{{_TYPE["label"]};font-weight:600;color:var(--lab-muted)}}
+.lab-big{{{_TYPE["big"]};letter-spacing:-.03em;color:var(--lab-ink)}}
+.lab-big small{{font-size:19px;line-height:24px;font-weight:400;letter-spacing:0;color:var(--lab-muted)}}
+.lab-foot{{{_TYPE["foot"]};color:var(--lab-muted)}}
+.lab-note{{font-size:15px;line-height:22px;color:var(--lab-ink2);background:var(--lab-card);
+border:1px solid var(--lab-line);border-radius:10px;padding:12px 16px}}
+.st-key-note,[class*="st-key-note_"]{{background:var(--lab-card);border:1px solid var(--lab-line);border-radius:10px;padding:12px 16px}}
+[class*="st-key-note_"]{{padding-bottom:4px}}
+[class*="st-key-note_"] .lab-note{{background:none;border:0;padding:0}}
+.lab-note b{{font-weight:650;color:var(--lab-ink)}}
+.lab-empty{{border:1.5px dashed var(--lab-line);border-radius:12px;padding:22px 18px}}
+.lab-chip{{display:flex;align-items:center;gap:8px;padding:4px 0;font-size:14px;line-height:20px;color:var(--lab-ink)}}
+.lab-card{{border-top:2px solid;padding-top:14px;margin-bottom:10px}}
+.lab-card b{{font-size:15px;font-weight:650}}
+.lab-chip span{{min-width:0;overflow-wrap:anywhere}}
+.lab-chip i{{margin-left:auto;font-style:normal;color:var(--lab-muted);font-size:13px;white-space:nowrap}}
+.lab-chip img{{flex:none}}
+.lab-svg{{display:block;max-width:100%;height:auto}}
+[class*="st-key-lab_says"]{{min-width:min(300px,100%)}}
+:has(> [class*="st-key-lab_says"]){{min-width:min(300px,100%)}}
+.st-key-start_ways{{margin-bottom:14px}}
+.lab-key{{display:flex;flex-wrap:wrap;gap:4px 24px}}
+.lab-rule{{border-top:1px solid var(--lab-line)}}
+.lab-bar{{height:6px;background:var(--lab-wash);border-radius:3px;overflow:hidden}}
+.lab-bar i{{display:block;height:100%;background:var(--lab-ink);border-radius:3px}}
+[data-testid="stMain"] [data-testid="stPageLink-NavLink"]{{padding:2px 0;background:none}}
+[data-testid="stMain"] [data-testid="stPageLink-NavLink"] p,
+[data-testid="stBaseButton-tertiary"]:not(:disabled) p,[data-testid="stPopoverButton"][kind="tertiary"] p
+{{text-decoration:underline;text-decoration-color:var(--lab-faint);text-underline-offset:3px;font-size:14px;line-height:20px}}
+[data-testid="stBaseButton-primary"] p{{color:var(--lab-onink)}}
+@media(max-width:640px){{
+[data-testid="stMainBlockContainer"]{{padding-left:16px;padding-right:16px}}
+[data-testid="stMain"] h1{{font-size:26px;line-height:31px}}
+.lab-take{{font-size:17px;line-height:25px}}
+.st-key-build_left>:has(.st-key-build_twin){{order:-1}}
+.st-key-build_left .lab-h2 small{{display:none}}
+}}
+</style>"""
