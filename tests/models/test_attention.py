@@ -19,7 +19,7 @@ def unit_attention(letter, *, side=8, window=4, kernel=3, heads=2, width=32, rel
 
 def by_hand(module, x, sees, offset=None):
     """Softmax attention token by token.  `sees(q, k)` says whether position q may look at k, both (row, column)."""
-    b, h, w, c = x.shape
+    b, h, w, _ = x.shape
     heads, d = module.heads, module.inner // module.heads
     q, k, v = module.qkv(x).view(b, h, w, 3, heads, d).unbind(3)
     out = torch.zeros(b, h, w, heads, d, dtype=x.dtype)

@@ -8,7 +8,12 @@ from core.models import build
 from core.presets import PRESETS, alternate, resolve
 from core.spec import count, parse
 
-EVERY_KIND = ["dodxpl-dllt", "mmsw-gwsp/stem=patch2/width=64,96", "ttmm/stem=patch4/head=cls/width=64", "cbdm/msa=bottleneck/bias=0/dim_head=16"]
+EVERY_KIND = [
+    "dodxpl-dllt",
+    "mmsw-gwsp/stem=patch2/width=64,96",
+    "ttmm/stem=patch4/head=cls/width=64",
+    "cbdm/msa=bottleneck/bias=0/dim_head=16",
+]
 
 
 def torch_counts(arch, image_size, classes):

@@ -8,7 +8,10 @@ from core.models import build, lesion, probe, units
 from core.presets import resolve
 from core.spec import parse
 
-NETS = ["resnet-mini", "vit-mini", "alternet-mini", "swin-mini", "dxp-gmtl/width=32,64", "ttmm/stem=patch4/head=cls/width=64", "cm-cm/msa=bottleneck"]
+NETS = [
+    "resnet-mini", "vit-mini", "alternet-mini", "swin-mini",
+    "dxp-gmtl/width=32,64", "ttmm/stem=patch4/head=cls/width=64", "cm-cm/msa=bottleneck",
+]  # fmt: skip
 
 
 def net_of(text):

@@ -32,7 +32,8 @@ def notations(draw):
         parts.append(f"kernel={draw(st.integers(2, 9))}")
     if draw(st.booleans()):
         parts.append(f"stem_width={draw(st.sampled_from([32, 64]))}")
-    parts += draw(st.lists(st.sampled_from(["pos=abs", "pos=none", "mlp=2", "bias=0", "msa=bottleneck", "head=cls", "dim_head=16"]), unique=True))
+    extra = st.sampled_from(["pos=abs", "pos=none", "mlp=2", "bias=0", "msa=bottleneck", "head=cls", "dim_head=16"])
+    parts += draw(st.lists(extra, unique=True))
     return "/".join(parts)
 
 

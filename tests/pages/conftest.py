@@ -1,0 +1,76 @@
+"""A lab with its own data folder and its own shipped nets, opened without a browser."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import io, presets, spec, store
+from core.analyses import fourier
+from core.recipe import RECIPES
+from core.run import Run
+from core.table import Measurement
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def checkout(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty place for shipped runs; `home` is empty too."""
+    place = tmp_path / "checkout"
+    monkeypatch.setattr(io, "CHECKOUT", place)
+    return place
+
+
+@pytest.fixture
+def opened(checkout: Path) -> Callable[..., AppTest]:
+    """Opens the lab on a page, with query parameters, as a link does."""
+
+    def open_page(name: str = "start", **query: str | list[str]) -> AppTest:
+        app = AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+        for key, value in query.items():
+            app.query_params[key] = value
+        app.run()
+        return app if name == "start" else app.switch_page(f"pages/{name}.py").run()
+
+    return open_page
+
+
+@pytest.fixture
+def shipped(checkout: Path) -> Iterator[list[Run]]:
+    """Three shipped nets with stored results; their spectra fall by 0.2 at each MSA and rise by 0.1 at each other unit."""
+    runs = []
+    for name, accuracy in (("resnet-mini", 0.9), ("vit-mini", 0.8), ("alternet-mini", 0.85)):
+        arch = presets.resolve(name)
+        run = Run(arch=arch.notation, data="fashion", recipe=dataclasses.asdict(RECIPES["quick"]), name=presets.PRESETS[name].title)
+        place = checkout / "checkpoints" / run.id
+        place.mkdir(parents=True)
+        io.write_json(place / "run.json", run.to_json())
+        facts = {"seconds": 100.0, "cpu_seconds": 100.0, "steps": 1000, "batch": 128, "device": "cpu", "images_per_s": 1280.0}
+        io.write_json(place / "final.json", {"accuracy": accuracy, "nll": 0.4, "ece": 0.02, **facts, **spec.count(arch, 32, 10)})
+        manifest = {"params": {"images": 64, "seed": 0, "of": "output"}, "version": 1, "n_images": 64, "seed": 0}
+        store.save_result(run.id, "fourier", io.digest({"of": name}), Measurement(table=spectra(arch)), manifest, shipped=True)
+        runs.append(run)
+    yield runs
+
+
+def spectra(arch: spec.Architecture) -> pd.DataFrame:
+    """A table as fourier measures it, with known steps: -0.2 at MSA, +0.1 elsewhere."""
+    rows, level = [], -2.0
+    slots = spec.layout(arch, 32)
+    heads = [("stem", 0, 0, 0, "stem", "", "", 0.0, False, slots[0].side, None)]
+    heads += [
+        (s.id, place, s.stage, s.index, s.kind, s.form, s.letter, s.depth, s.resampling, s.side, -0.2 if s.kind == "msa" else 0.1)
+        for place, s in enumerate(slots, 1)
+    ]
+    for *head, step in heads:
+        level += step or 0.0
+        half = head[-1] // 2
+        for k in range(half):
+            value, top = (level if k == half - 1 else level * k / half), k == half - 1
+            change = (step, step - 0.01, step + 0.01) if step is not None and top else (float("nan"),) * 3
+            rows.append((*head, k, 2 * k / head[-1], top, value, value - 0.02, value + 0.02, *change, 64, 0))
+    return pd.DataFrame(rows, columns=[column.id for column in fourier.COLUMNS])

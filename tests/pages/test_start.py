@@ -1,0 +1,63 @@
+"""Start: real results or an honest empty state, never a number that was not measured."""
+
+import re
+from collections.abc import Callable
+
+from streamlit.testing.v1 import AppTest
+
+from core import presets
+from core.run import Run
+
+
+def text(app: AppTest) -> str:
+    """All HTML of a page, main area and sidebar."""
+    return "\n".join(element.proto.body for element in app.get("html"))
+
+
+def test_without_any_shipped_net_the_page_says_so_and_offers_a_way_on(opened: Callable[..., AppTest]) -> None:
+    app = opened()
+    assert not app.exception
+    assert [title.value for title in app.title] == ["See how vision transformers work"]
+    assert "No measured net yet." in text(app)
+    assert text(app).count("not trained here") == len(presets.SHIPPED)
+    assert not app.get("vega_lite_chart")
+    assert not re.search(r"\d %", text(app)), "a percentage with nothing measured"
+    assert any(button.label == "Build your own net" for button in app.button)
+
+
+def test_the_takeaway_is_computed_from_the_stored_results(opened: Callable[..., AppTest], shipped: list[Run]) -> None:
+    app = opened()
+    assert not app.exception
+    said = text(app)
+    # the stored steps are -0.2 at all 10 MSAs; 0.1 at the convs that do not resample (11 + 7) and the 6 MLPs
+    assert "<b>MSA units blur</b> (−0.20 ± 0.00, all 10)" in said
+    assert "<b>Conv units sharpen</b> (+0.10 ± 0.00, all 18)" in said
+    assert "Three trained nets to start from" in said
+    assert "90.0 % · 0.54 M" in said and "80.0 % · 0.68 M" in said and "85.0 % · 0.40 M" in said
+
+
+def test_the_picture_has_one_panel_a_net_with_one_range_and_its_numbers(opened: Callable[..., AppTest], shipped: list[Run]) -> None:
+    app = opened()
+    charts = app.get("vega_lite_chart")
+    assert len(charts) == 3
+    ranges = {str(re.findall(r'"domain": (\[-[^]]*\]), "nice": false, "zero": false', chart.proto.spec)[:1]) for chart in charts}
+    assert len(ranges) == 1 and "[]" not in ranges
+    assert charts[0].proto.alt.startswith("In these 3 nets, MSA units blur")
+    assert "64 test images of" in text(app) and "seed 0" in text(app)
+
+
+def test_models_on_stage_show_the_shipped_nets_in_the_gallerys_order(opened: Callable[..., AppTest], shipped: list[Run]) -> None:
+    app = opened()
+    assert app.session_state["m"] == [run.id for run in shipped]
+    sidebar = "\n".join(element.proto.body for element in app.sidebar.get("html"))
+    assert re.findall(r"<span>([^<]*)</span><i>([^<]*)</i>", sidebar) == [
+        ("ResNet-mini", "90.0 %"),
+        ("ViT-mini", "80.0 %"),
+        ("AlterNet-mini", "85.0 %"),
+    ]
+
+
+def test_a_link_with_an_unknown_model_or_data_set_opens_all_the_same(opened: Callable[..., AppTest], shipped: list[Run]) -> None:
+    app = opened(m="../../etc/passwd", d="no-such-set")
+    assert not app.exception
+    assert app.session_state["d"] in app.selectbox(key="d").options or app.session_state["d"] == "fashion"
