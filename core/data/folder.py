@@ -85,18 +85,18 @@ def listing(path: Path) -> Listing:
         return _split(root, classes, *train)
     if extra := set(_folders(root / held_out, root)) - set(classes):
         raise DataError(f"{root / held_out} has the class {sorted(extra)[0]!r}, which {base} has not.")
-    test = _by_class(root / held_out, classes, root)
+    test = _by_class(root / held_out, classes, root, may_lack=True)
     if len(test[1]) == 0:
         raise DataError(f"{root / held_out} holds no pictures.")
     return Listing(root, classes, {"train": train[0], "test": test[0]}, {"train": train[1], "test": test[1]})
 
 
-def _by_class(base: Path, classes: Sequence[str], root: Path) -> tuple[list[Path], np.ndarray]:
+def _by_class(base: Path, classes: Sequence[str], root: Path, *, may_lack: bool = False) -> tuple[list[Path], np.ndarray]:
     files: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
         found = _pictures(base / name, root) if (base / name).is_dir() else []
-        if not found and base.name != "test" and base.name != "val":
+        if not found and not may_lack:
             raise DataError(f"{base / name} holds no pictures ({', '.join(ENDINGS)}).")
         files += found
         labels += [label] * len(found)

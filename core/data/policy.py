@@ -8,6 +8,7 @@ import random
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 from multiprocessing import get_context
 
@@ -54,10 +55,12 @@ class Workers:
     """Processes that augment batches ahead of time; the order of the batches is kept.  `close` ends them."""
 
     def __init__(self, number: int, settings: str, fill: tuple[int, int, int]) -> None:
-        """Start lazily; each process takes some seconds for its first batch, because timm imports torch."""
+        """Start with the first batch, which takes some seconds because timm imports torch."""
         self.number, self.settings, self.fill = number, settings, fill
-        # not fork: the training process has threads, and a forked lock never opens
-        self.pool = ProcessPoolExecutor(number, mp_context=get_context("forkserver"), initializer=_one_thread)
+        # not fork: the training process has threads, and a forked lock never opens; the fork server imports timm once for all
+        context = get_context("forkserver")
+        context.set_forkserver_preload(["timm.data.auto_augment"])
+        self.pool = ProcessPoolExecutor(number, mp_context=context)
 
     def map(self, batches: Iterable[Batch]) -> Iterator[np.ndarray]:
         """Augmented batches in order, two for each process under way."""
@@ -69,6 +72,8 @@ class Workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise DataError("A process that helps with RandAugment was ended from outside, perhaps for want of memory.") from error
         finally:  # an epoch that is left early leaves nothing to do
             for future in waiting:
                 future.cancel()
@@ -76,9 +81,3 @@ class Workers:
     def close(self) -> None:
         """End the processes."""
         self.pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _one_thread() -> None:
-    import os
-
-    os.environ["OMP_NUM_THREADS"] = "1"

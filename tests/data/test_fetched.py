@@ -72,7 +72,7 @@ def test_a_missing_file_and_no_network_are_told_in_words(served, home, monkeypat
     _, address = served
     for source in (address + "gone.tgz", "http://127.0.0.1:9/cifar.tgz", "http://name.invalid/cifar.tgz"):
         monkeypatch.setattr(fetched, "sources", lambda id, source=source: [(source, "0" * 32)])
-        with pytest.raises(DataError, match="could not be fetched.*Connect this machine to the network"):
+        with pytest.raises(DataError, match=r"could not be fetched.*Connect this machine to the network"):
             data.fetch("cifar10")
     assert list(data.data_root().iterdir()) == []
 
