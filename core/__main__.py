@@ -86,7 +86,7 @@ def train(args: argparse.Namespace) -> dict:
     chosen = recipe.get(args.recipe, **changes)
     run = Run(
         arch=arch.notation, data=spec.id, recipe=asdict(chosen), seed=args.seed, fraction=args.fraction, limit=args.limit,
-        image_size=args.image_size or spec.image_size, classes=len(spec.classes), name=args.name or name_of(arch),
+        image_size=args.image_size or spec.image_size, classes=len(spec.classes), name=args.name or name_of(arch.notation),
     )  # fmt: skip
     if run.id in {known.id for known in store.list_runs()} and (final := store.final(run.id)):
         print_unless(args, f"{run.id} is trained already: {100 * final['accuracy']:.2f} %.")

@@ -5,6 +5,7 @@ resample, at least four units a stage, widths in multiples of 32 with 32 channel
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 from core.errors import SpecError, unknown
 from core.spec import BLOCKS, Architecture, parse
@@ -160,9 +161,14 @@ def resolve(text: str) -> Architecture:
     return parse(text)
 
 
-def name_of(arch: Architecture) -> str:
-    """The title of the preset with this architecture, or "" if it is none."""
-    return next((p.title for p in PRESETS.values() if parse(p.notation).notation == arch.notation), "")
+@cache
+def _titles() -> dict[str, str]:
+    return {parse(p.notation).notation: p.title for p in PRESETS.values()}
+
+
+def name_of(notation: str) -> str:
+    """The title of the preset with this canonical notation, or "" if it is none."""
+    return _titles().get(notation, "")
 
 
 def family(arch: Architecture) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from core.errors import StoreError, TrainError
 from core.io import digest
+from core.presets import name_of
 
 ID = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,119}")
 
@@ -59,8 +60,8 @@ class Run:
 
     @property
     def id(self) -> str:
-        """`<label or letters>-<data>-s<seed>-<8 hex of the identity>`: readable, unique, safe as a folder name."""
-        label = slug(self.name or self.arch.partition("/")[0], 48)
+        """`<preset or letters>-<data>-s<seed>-<8 hex of the identity>`: readable, unique, safe as a folder name."""
+        label = slug(name_of(self.arch) or self.arch.partition("/")[0], 48)
         images = slug(self.data.rstrip("/").rpartition("/")[2], 32)
         return f"{label}-{images}-s{self.seed}-{self.digest[:8]}"
 

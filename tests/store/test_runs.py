@@ -37,12 +37,13 @@ def test_every_field_but_the_label_is_identity(change):
 
 
 def test_ids_are_readable_safe_and_the_same_for_the_same_run():
-    assert re.fullmatch(r"yours-fashion-s0-[0-9a-f]{8}", RUN.id)
-    assert dataclasses.replace(RUN, name="Other").digest == RUN.digest
+    assert re.fullmatch(r"cc-cm-fashion-s0-[0-9a-f]{8}", RUN.id)
+    assert dataclasses.replace(RUN, name="Other").id == RUN.id, "a label does not make another run"
+    assert Run(arch="cccccc-cccccc", data="fashion", recipe={}).id.startswith("resnet-mini-fashion-s0-")
     assert Run(**{**RUN.to_json(), "fraction": 1}).id == RUN.id, "1 and 1.0 are the same share"
     assert Run(arch="cc-cm/width=1,2", data="d", recipe={}).id.startswith("cc-cm-d-s0-")
-    for name, data in (("../../etc", "folder:/home/me/My Cats/"), ("Ünïcode \0 \n", "..."), ("x" * 500, "y" * 500), ("..", "-")):
-        odd = Run(arch="c", data=data, recipe={}, name=name, seed=2**63 - 1)
+    for arch, data in (("../../etc", "folder:/home/me/My Cats/"), ("Ünïcode \0 \n", "..."), ("x" * 500, "y" * 500), ("..", "-")):
+        odd = Run(arch=arch, data=data, recipe={}, seed=2**63 - 1)
         assert ID.fullmatch(odd.id) and not odd.id.startswith(".")
     assert "my-cats" in Run(arch="c", data="folder:/home/me/My Cats/", recipe={}).id
 
