@@ -24,6 +24,9 @@ from core.train.evaluate import evaluate
 from core.train.optim import make_optimiser, rate, sam_step, set_rate
 from core.train.snapshot import load_point, load_weights, save_point, save_weights
 
+#: Seconds between two looks at the losses, which wait for the device; also how soon a wish to stop is heard.
+REPORT_S = 0.5
+
 
 class Listener(Protocol):
     """Who hears about progress and may ask to stop (a job's context, or the command line)."""
@@ -113,13 +116,16 @@ class _Training:
         """The rest of the epoch that `step` stands in; returns the step after it."""
         epoch, first = divmod(step, self.per_epoch)
         begun, seen, pending = time.perf_counter(), 0, []
+        told = begun
         for x, y in self.feeder.epoch(epoch, start_step=first):
             torch.manual_seed(hash_seed(self.run.seed, step))  # stochastic depth: the same draws after a resume
             set_rate(self.optimiser, rate(step, self.warm, self.total, self.recipe.lr))
             pending.append(self._step(x, y))
             step, seen = step + 1, seen + len(x)
             self._snapshot(step)
-            if len(pending) == 20 or step % self.per_epoch == 0:
+            now = time.perf_counter()
+            if now - told > REPORT_S or step % self.per_epoch == 0:
+                told = now
                 self._collect(pending, step, epoch)
                 self._tell(step, epoch, seen / (time.perf_counter() - begun))
                 if self.listener.cancelled() and step < self.total:
@@ -149,15 +155,16 @@ class _Training:
 
     def _collect(self, pending: list[Tensor], step: int, epoch: int) -> None:
         """Add the pending losses to the epoch's sum; one wait for the device, and the check that they are finite."""
-        total = float(torch.stack(pending).sum())
-        if not math.isfinite(total):
+        losses = torch.stack(pending).tolist()
+        if not all(map(math.isfinite, losses)):
             kept = ", ".join(sorted(p.stem for p in (self.folder / "weights").glob("*.safetensors")))
             raise TrainError(
                 f"The loss was no longer finite at step {step} (epoch {epoch + 1}). Kept: the curves of {epoch} whole epochs and the "
                 f"snapshots {kept}. Try a lower learning rate; it was {self.recipe.lr:g}."
             )
-        self.sums[0] += total
-        self.sums[1] += len(pending)
+        for loss in losses:  # one by one: the sum does not depend on when it was asked for
+            self.sums[0] += loss
+        self.sums[1] += len(losses)
         pending.clear()
 
     def _tell(self, step: int, epoch: int, speed: float) -> None:
