@@ -211,11 +211,8 @@ def depth_line(table: "pd.DataFrame", x: str = "depth", y: str = "value", theme:
     )
 
 
-def to_svg(chart: "alt.TopLevelMixin", scale: float = 1.0) -> str:
-    """Stand-alone SVG of a dressed chart, fonts named and every label inside."""
-    import altair as alt
+def to_svg(spec: dict[str, Any]) -> str:
+    """Stand-alone SVG of a Vega-Lite specification (`chart.to_dict()`), every label inside."""
     import vl_convert
 
-    with alt.data_transformers.enable("default", max_rows=None):
-        spec = chart.to_dict()
     return vl_convert.vegalite_to_svg(spec)

@@ -7,7 +7,6 @@ frame.require()
 import dataclasses
 from typing import Any
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -21,7 +20,6 @@ from pages.ui.measured import Answer
 
 SHOW = {"high": "Highest frequency", "all": "All frequencies"}
 OF = {"output": "Unit output", "branch": "Branch only"}
-KINDS_TITLE = "Change made by each unit"
 ANALYSIS = analyses.get("fourier")
 
 
@@ -48,6 +46,7 @@ def body(head: st.delta_generator.DeltaGenerator, show: str, of: str) -> None:
         parts.take(sentence(shown, of) if shown else nothing(runs))
     if shown:
         focus = focused(shown)
+        st.space("xsmall")
         pictures(shown, show, of, focus)
     missing = [run for run in runs if run.id not in found or found[run.id].stale]
     if stale := [answer for answer in shown if answer.stale]:
@@ -87,52 +86,39 @@ def nothing(runs: list[Run]) -> str:
 
 def pictures(found: list[Answer], show: str, of: str, focus: str) -> None:
     """One panel a net on the same y axis, the change by kind beside or below, the foot line."""
-    named, theme = tables(found), parts.theme()
-    scale = domain(pd.concat([t.loc[t["top"] | (show == "all"), "delta_log_amplitude"] for t in named.values()]))
+    named, stored = tables(found), [answer.manifest["key"] for answer in found]
+    # room below for the number under the focused unit and the stage numbers
+    scale = domain(pd.concat([t.loc[t["top"] | (show == "all"), "delta_log_amplitude"] for t in named.values()]), below=0.2)
     steps = of == "output" and show == "high" and any(len(fourier.by_kind(t)) for t in named.values())
     count = len(found)
     wide = steps and count < 3
     across = count + wide if count != 4 else 2
     cells = [cell for _ in range(-(-(count + wide) // across)) for cell in st.columns(across, gap="medium")]
+    drawings = []
     for i, (answer, (title, table)) in enumerate(zip(found, named.items(), strict=True)):
+        run, first = answer.run, i % across == 0
+        ring = focus.partition("~")[2] if focus.startswith(f"{run.id}~") and show == "high" else ""
+        settings = {"net": title, "family": pickers.family(run), "focus": ring, "scale": scale, "ticks": first}
+
+        def make(theme: str, table: pd.DataFrame = table, settings: dict[str, Any] = settings) -> Any:
+            return (fourier.chart if show == "high" else fourier.chart_spectra)(table, theme, **settings)
+
+        pick = {"on_select": lambda run=run: clicked(run), "selection": SELECTION} if show == "high" else {}
         with cells[i]:
-            panel = net_panel(show, table, theme, title, answer.run, focus, scale, i % across == 0)
-            says = f"{title}: {sentence([answer], of)}"
-            pick = {"on_select": lambda run=answer.run: clicked(run), "selection": SELECTION} if show == "high" else {}
-            draw(panel, f"frequency_chart_{answer.run.id}", says, **pick)
+            draw(make, [stored[i], show, settings], f"frequency_chart_{run.id}", f"{title}: {sentence([answer], of)}", **pick)
+        drawings.append(make)
     if steps:
+
+        def kinds(theme: str) -> Any:
+            return fourier.chart_kinds(named, theme, heading="Change made by each unit")
+
         with cells[count] if wide else st.container():
-            draw(fourier.chart_kinds(named, theme, heading=KINDS_TITLE), "frequency_kinds", sentence(found, of))
-    foot = foot_text(found, show, of, bool(steps))
+            draw(kinds, [stored, list(named)], "frequency_kinds", sentence(found, of))
+        drawings.append(kinds)
+    foot, titled = foot_text(found, show, of, bool(steps)), sentence(found, of)
     both = pd.concat([t.assign(net=title) for title, t in named.items()], ignore_index=True)
     both = both[["net", *both.columns.drop("net")]]
-    titled = sentence(found, of)
-    figure.foot_line(
-        foot, both, "frequency", "frequency", lambda: figure.svg_file(lambda t: paper(found, show, of, focus, t), titled, foot)
-    )
-
-
-def net_panel(
-    show: str, table: pd.DataFrame, theme: str, title: str, run: Run, focus: str, scale: list[float], first: bool, **settings: object
-) -> alt.LayerChart:
-    """One net's panel."""
-    ring = focus.partition("~")[2] if focus.startswith(f"{run.id}~") and show == "high" else ""
-    make = fourier.chart if show == "high" else fourier.chart_spectra
-    return make(table, theme, net=title, family=pickers.family(run), focus=ring, scale=scale, ticks=first, **settings)
-
-
-def paper(found: list[Answer], show: str, of: str, focus: str, theme: str) -> alt.HConcatChart:
-    """All panels in one drawing of fixed size, for the SVG."""
-    named = tables(found)
-    scale = domain(pd.concat([t.loc[t["top"] | (show == "all"), "delta_log_amplitude"] for t in named.values()]))
-    fixed = {"width": 260} | ({"select": False} if show == "high" else {})
-    panels = [
-        net_panel(show, table, theme, title, answer.run, focus, scale, i == 0, **fixed)
-        for i, (answer, (title, table)) in enumerate(zip(found, named.items(), strict=True))
-    ]
-    if of == "output" and show == "high" and any(len(fourier.by_kind(t)) for t in named.values()):
-        panels.append(fourier.chart_kinds(named, theme, heading=KINDS_TITLE, width=280))
-    return alt.hconcat(*panels)
+    figure.foot_line(foot, both, "frequency", "frequency", lambda: figure.svg_file(drawings, titled, foot))
 
 
 def foot_text(found: list[Answer], show: str, of: str, steps: bool) -> str:
@@ -215,17 +201,20 @@ def unit(found: list[Answer], of: str) -> None:
     arch = spec.parse(answer.run.arch)
     slots = spec.layout(arch, answer.run.image_size)
     says = fourier.describe(answer.table, name)
+
+    def picture(theme: str) -> Any:
+        return fourier.chart_spectra(answer.table, theme, focus=name, height=260)
+
     with left:
-        picture = fourier.chart_spectra(answer.table, parts.theme(), focus=name, height=260)
-        draw(picture, "frequency_unit", f"{known[place]}. {says}")
+        draw(picture, [answer.manifest["key"], name], "frequency_unit", f"{known[place]}. {says}")
     with right:
         parts.svg(ribbon.draw(slots, side=16, focus=name, label=f"The units of {pickers.title(answer.run)}"))
         parts.h2(fourier.name(_row(answer, name)))
         parts.sub(says)
     rows = answer.table[answer.table["unit"].isin([name, _before(answer, name)])]
     foot = f"{known[place]}. {measured.images_said([answer])} Band: 95 % over images."
-    drawing = lambda t: fourier.chart_spectra(answer.table, t, focus=name, width=560, height=260)  # noqa: E731
-    figure.foot_line(foot, rows, f"frequency-{name}", "frequency_one", lambda: figure.svg_file(drawing, f"{known[place]}: {says}", foot))
+    title = f"{known[place]}: {says}"
+    figure.foot_line(foot, rows, f"frequency-{name}", "frequency_one", lambda: figure.svg_file(picture, title, foot))
 
 
 def _row(answer: Answer, name: str) -> Any:

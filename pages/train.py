@@ -11,11 +11,12 @@ from typing import Any
 
 import streamlit as st
 
-from core import cost, data, edit, jobs, presets, recipe, spec, store, words
-from core.errors import LabError
+from core import data, edit, jobs, presets, recipe, spec, store, words
 from core.run import Run
 from pages.ui import curves, figure, joblist, parts, pickers, states
 from pages.ui.curves import Curve
+from pages.ui.draw import draw
+from pages.ui.plan import Plan, plan_of, price, start
 
 YOURS = "yours"
 SHARES = {0.02: "2 %", 0.1: "10 %", 0.5: "50 %", 1.0: "All"}
@@ -23,19 +24,6 @@ LIMITS = (0, 500, 1000, 2000, 5000, 10_000, 20_000)
 DEVICES = {"auto": "Automatic", "cpu": "CPU", "cuda": "GPU"}
 Slot = st.delta_generator.DeltaGenerator
 LIVE = ("waiting", "running", "cancelling")
-#: Weights kept of a run: five snapshots, and three times the weights in its resume point; 4 bytes each.
-KEPT = (5 + 3) * 4
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What Train would start: one run a seed; `refusal` says why it cannot, `images` are seen in one epoch."""
-
-    runs: tuple[Run, ...] = ()
-    images: int = 0
-    epochs: int = 0
-    device: str = "auto"
-    refusal: str = ""
 
 
 def page() -> None:
@@ -51,7 +39,7 @@ def page() -> None:
         parts.sub(price(plan))
     if pressed:
         with states.guard():
-            start(plan)
+            begin(plan)
     if already := st.session_state.pop("train_already", ""):
         states.note(already)
     live(take, plan, reference(plan, slot))
@@ -63,18 +51,16 @@ def controls() -> tuple[Plan, bool, Slot]:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall", key="train_controls"):
         net = pick_net()
         images = pick_images()
-        name = st.selectbox("Recipe", list(recipe.RECIPES), format_func=str.capitalize, key="t_recipe", bind="query-params", width=96)
+        name = st.selectbox("Recipe", list(recipe.RECIPES), format_func=str.capitalize, key="t_recipe", bind="query-params", width=88)
         share = st.segmented_control(
             "Share of images", list(SHARES), format_func=SHARES.get, default=1.0, required=True, key="t_share", bind="query-params"
         )
         seeds = st.segmented_control("Seeds", [1, 3, 5], default=1, required=True, key="t_seeds", bind="query-params")
         place = st.container(width="content")
-        with st.container(horizontal=True, horizontal_alignment="right"):
-            button = st.empty()
-    with place:
-        epochs, limit, device, slot = more(name)
-    plan = plan_of(net, images, name, int(epochs), float(share or 1), int(limit), int(seeds or 1), device)
-    pressed = button.button("Train", key="train_start", type="primary", disabled=bool(plan.refusal))
+        with place:
+            epochs, limit, device, slot = more(name)
+        plan = plan_of(net, images, name, int(epochs), float(share or 1), int(limit), int(seeds or 1), device)
+        pressed = st.button("Train", key="train_start", type="primary", disabled=bool(plan.refusal))
     return plan, pressed, slot
 
 
@@ -93,7 +79,7 @@ def pick_net() -> spec.Architecture:
         chosen = st.session_state["train_net"]
         pickers.set_arch(mine if chosen == YOURS else chosen)
 
-    st.selectbox("Net", list(titles), format_func=titles.get, key="train_net", on_change=changed, width=152)
+    st.selectbox("Net", list(titles), format_func=titles.get, key="train_net", on_change=changed, width=144)
     return arch
 
 
@@ -104,7 +90,7 @@ def pick_images() -> str:
     def changed() -> None:
         st.session_state["d"] = st.session_state["train_images"]
 
-    st.selectbox("Images", list(data.DATASETS), format_func=lambda i: data.get(i).title, key="train_images", on_change=changed, width=140)
+    st.selectbox("Images", list(data.DATASETS), format_func=lambda i: data.get(i).title, key="train_images", on_change=changed, width=128)
     return st.session_state["train_images"]
 
 
@@ -138,49 +124,9 @@ def more(name: str) -> tuple[int, int, str, Slot]:
     return int(epochs or usual), int(limit or 0), device or "auto", slot
 
 
-def plan_of(arch: spec.Architecture, images: str, name: str, epochs: int, share: float, limit: int, seeds: int, device: str) -> Plan:
-    """The runs of a choice, or why there can be none."""
-    try:
-        chosen = data.get(images)
-        if missing := data.available(images):
-            return Plan(refusal=missing)
-        classes = len(chosen.classes)
-        spec.count(arch, chosen.image_size, classes)
-        how = recipe.get(name, epochs=epochs)
-        title = presets.name_of(arch) or "Yours"
-        runs = tuple(
-            Run(
-                arch=arch.notation, data=images, recipe=dataclasses.asdict(how), seed=seed, fraction=share, limit=limit,
-                image_size=chosen.image_size, classes=classes, name=title,
-            )
-            for seed in range(seeds)
-        )  # fmt: skip
-        seen = round(chosen.train_n * share)
-        return Plan(runs=runs, images=min(seen, limit or seen), epochs=how.total_epochs, device=device)
-    except LabError as error:
-        return Plan(refusal=str(error))
-
-
-def price(plan: Plan) -> str:
-    """What Train will cost, before it is pressed."""
-    run, count = plan.runs[0], len(plan.runs)
-    arch = spec.parse(run.arch)
-    what = f"{words.some(count, 'run')} of {words.some(plan.epochs, 'epoch')}, {words.count(plan.images)} images each"
-    seconds = cost.train_seconds(arch, run.image_size, plan.images * plan.epochs * count)
-    time = f"about {words.duration(seconds)} on this machine" if seconds else "time unknown until a first run was timed here"
-    disk = spec.count(arch, run.image_size, run.classes)["parameters"] * KEPT * count / 1e6
-    return f"{what}: {time}, {max(1, round(disk)):,} MB on disk. You can close this tab."
-
-
-def start(plan: Plan) -> None:
-    """Queue one job a seed; what is trained already is not trained again."""
-    known = {run.id for run in store.list_runs()}
-    done = [run for run in plan.runs if run.id in known and store.final(run.id)]
-    for run in plan.runs:
-        if run not in done:
-            store.create(run)
-            label = f"{pickers.title(dataclasses.replace(run, seed=0))}, seed {run.seed}"
-            jobs.submit("train", {"run": run.to_json(), "device": plan.device}, label=label, dedup=run.id)
+def begin(plan: Plan) -> None:
+    """Start it, turn to its curves, and say what was there already."""
+    done = start(plan)
     st.session_state["train_show"] = plan.runs[0].id
     if done:
         said = "This net is" if len(done) == 1 else f"{len(done)} of these nets are"
@@ -203,6 +149,7 @@ def live(take: Slot, plan: Plan, ghost: Run | None) -> None:
             shown = watched(everything)
             with take.container():
                 parts.take(sentence(shown, everything, ghost))
+            st.space("xsmall")
             picture(shown, everything, ghost)
             parts.h2("Jobs", "one at a time on each device")
             joblist.rows(everything)
@@ -284,7 +231,7 @@ def sentence(shown: Sequence[Run], everything: Sequence[jobs.Job], ghost: Run | 
 
 
 def _left(job: jobs.Job | None) -> str:
-    if job is None or job.state != "running" or job.progress is None or not job.progress.eta_s:
+    if job is None or job.state != "running" or job.progress is None or (job.progress.eta_s or 0) < 1:
         return ""
     return f" **{words.duration(job.progress.eta_s)}** to go."
 
@@ -309,15 +256,23 @@ def picture(shown: Sequence[Run], everything: Sequence[jobs.Job], ghost: Run | N
         if (rows := store.history(run.id))
     ]
     if ghost is not None and ghost.id not in {run.id for run in shown}:
-        drawn.append(Curve(name=pickers.title(ghost), family="ref", role="ghost", rows=store.history(ghost.id)))
+        # beside a short run the reference is drawn no further than twice as far, or the short one would be a dot
+        rows, far = store.history(ghost.id), 2 * max((total_epochs(run) for run in shown), default=10**6)
+        drawn.append(
+            Curve(name=pickers.title(ghost), family="ref", role="ghost", rows=[row for row in rows if row["epoch"] <= max(far, 5)])
+        )
     if not drawn:
         states.empty("**No curve yet.** It is drawn epoch by epoch while a net trains.")
         return
     epochs = max([*(total_epochs(run) for run in shown), *(int(curve.rows[-1]["epoch"]) for curve in drawn)])
     foot = foot_text(shown, ghost if any(curve.role == "ghost" for curve in drawn) else None)
     says = sentence(shown, everything, ghost)
+    facts = [epochs, [[curve.name, curve.family, curve.role, curve.rows] for curve in drawn]]
     charts = [lambda theme, i=i: curves.both(drawn, epochs, theme)[i] for i in (0, 1)]
-    figure.panels(charts, says, foot, curves.table(drawn), "training", "train")
+    for i, (column, chart, what) in enumerate(zip(st.columns(2, gap="large"), charts, ("Test accuracy", "Training loss"), strict=True)):
+        with column:
+            draw(chart, [i, *facts], f"train_chart_{i}", f"{what}. {says}")
+    figure.foot_line(foot, curves.table(drawn), "training", "train", lambda: figure.svg_file(charts, says, foot))
 
 
 def foot_text(shown: Sequence[Run], ghost: Run | None) -> str:

@@ -50,7 +50,8 @@ def draw(
     pad = 0.08 * ((high - low) or 1.0)
     # room at the right for the ghost's name; the ticks end where the epochs do
     x_scale = alt.Scale(domain=[0, max(epochs, 1) * (1.3 if ghosted else 1.12)], nice=False)
-    ticks = sorted({round(epochs * i / 4) for i in range(5)})
+    step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if epochs <= 5 * s)
+    ticks = list(range(0, epochs + 1, step))
     x = alt.X("epoch:Q", scale=x_scale, axis=alt.Axis(values=ticks, tickCount=20, format="d", labelOverlap=False, **x_title("epoch")))
     y = alt.Y("value:Q", scale=alt.Scale(domain=[low - pad, high + pad], nice=True, zero=False), axis=alt.Axis(**y_title(unit)))
     tips = [alt.Tooltip("net:N"), alt.Tooltip("epoch:Q"), alt.Tooltip("value:Q", title=title, format=pattern)]

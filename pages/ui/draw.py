@@ -1,21 +1,32 @@
-"""One chart on a page: dressed, as wide as its column and as high as it says."""
+"""One chart on a page, made once: building a chart costs a quarter of a second, showing it again nothing."""
 
 from collections.abc import Callable
 from typing import Any
 
 import altair as alt
 import streamlit as st
+from altair.utils.schemapi import debug_mode
 
-from core import chart as look
-from pages.ui import parts
+from core import io
+from pages.ui import figure, parts
 
 
-def draw(chart: Any, key: str, says: str, *, on_select: Callable[[], None] | None = None, selection: str = "") -> None:
-    """Draws an undressed single-view chart; `says` is its alt text.  A click calls `on_select`.
+def draw(
+    make: Callable[[str], Any], facts: Any, key: str, says: str, *, on_select: Callable[[], None] | None = None, selection: str = ""
+) -> None:
+    """Draws `make(theme)`, an undressed single-view chart, as wide as its column; `says` is its alt text.
 
-    Only the width is fitted: headings above the view would otherwise be taken from the height of the plot.
+    `facts` (JSON) must name everything that the drawing depends on but the theme: the same facts, the same drawing.
+    A click on the named selection calls `on_select`.
     """
     theme = parts.theme()
-    dressed = look.dress(chart, theme).properties(autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+    spec = _spec(io.digest([key.partition("_")[0], theme, facts]), make)
     extra = {"on_select": on_select, "selection_mode": selection} if on_select else {}
-    st.altair_chart(dressed, theme=None, width="stretch", key=key, alt=parts.spoken(says), **extra)
+    st.vega_lite_chart(spec=spec, theme=None, width="stretch", key=key, alt=parts.spoken(says), **extra)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _spec(name: str, _make: Callable[[str], Any]) -> dict[str, Any]:
+    # altair checks every part against the schema while it is made, half of the time; the tests let it
+    with debug_mode(False), alt.data_transformers.enable("default", max_rows=None):
+        return figure.on_page(_make).to_dict(validate=False)

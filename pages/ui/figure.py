@@ -64,32 +64,44 @@ def panels(
         said = parts.spoken(takeaway) if number == 0 else f"Panel {number + 1} of the same figure"
         mode = "rerun" if select else "ignore"
         events.append(column.altair_chart(drawn, theme=None, width="stretch", key=f"{key}_chart_{number}", alt=said, on_select=mode))
-    foot_line(foot, table, name, key, lambda: svg_file(lambda look_: beside([chart(look_) for chart in charts]), title or takeaway, foot))
+    foot_line(foot, table, name, key, lambda: svg_file(charts, title or takeaway, foot))
     return events
 
 
-def beside(charts: Sequence[Any], panel_width: int = 290) -> Any:
-    """Charts in one row for a file; selections are dropped, a file cannot be clicked."""
-    plain = []
-    for chart in charts:
-        spec = chart.properties(width=panel_width).to_dict(validate=False)
-        plain.append(alt.Chart.from_dict(_without_params(spec)))
-    return alt.hconcat(*plain)
+def beside(charts: Sequence[Any], panel_width: int = 290) -> dict[str, Any]:
+    """Charts in one row as a Vega-Lite specification for a file; selections are dropped, a file cannot be clicked."""
+    specs, datasets = [], {}
+    with alt.data_transformers.enable("default", max_rows=None):
+        for chart in charts:
+            spec = chart.properties(width=panel_width).to_dict()
+            datasets |= spec.pop("datasets", {})
+            specs.append({key: value for key, value in _without_params(spec).items() if key not in ("$schema", "config")})
+    return {"$schema": alt.SCHEMA_URL, "hconcat": specs, "datasets": datasets}
 
 
 def _without_params(spec: Any) -> Any:
     if isinstance(spec, dict):
-        return {key: _without_params(value) for key, value in spec.items() if key not in ("params", "$schema", "config")}
+        return {key: _without_params(value) for key, value in spec.items() if key != "params"}
     return [_without_params(item) for item in spec] if isinstance(spec, list) else spec
 
 
-def svg_file(chart: Draw, title: str, foot: str) -> bytes:
-    """The figure as a file that stands alone: drawn on white, with its title above and its caveats below."""
-    framed = chart("light").properties(
-        title={"text": _lines(parts.spoken(title), 78), "fontSize": 15, "fontWeight": 600, "color": look.LIGHT["ink"]}
-    )
-    drawing = look.to_svg(look.dress(framed, "light"))
-    return _with_foot(drawing, _lines(parts.spoken(foot), 110)).encode()
+def svg_file(charts: Draw | Sequence[Draw], title: str, foot: str) -> bytes:
+    """The figure (or several in a row) as a file that stands alone: on white, its title above, its caveats below."""
+    drawn = [chart("light") for chart in ([charts] if callable(charts) else charts)]
+    if len(drawn) > 1:
+        spec, width = beside(drawn), 150
+    else:
+        with alt.data_transformers.enable("default", max_rows=None):
+            spec, width = drawn[0].to_dict(), 78
+    spec["title"] = {
+        "text": _lines(parts.spoken(title), width),
+        "fontSize": 15,
+        "fontWeight": 600,
+        "color": look.LIGHT["ink"],
+        "offset": 18,
+    }
+    spec["config"] = look.config("light")
+    return _with_foot(look.to_svg(spec), _lines(parts.spoken(foot), 110 if len(drawn) == 1 else 190)).encode()
 
 
 def _lines(text: str, width: int) -> list[str]:

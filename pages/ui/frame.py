@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core import data, jobs, presets, words
-from pages.ui import parts, pickers, style
+from pages.ui import address, parts, pickers, style
 
 PAGES = Path(__file__).resolve().parents[1]
 _UI = Path(__file__).resolve().parent
@@ -44,7 +44,7 @@ def run() -> None:
     page = st.navigation(pages(), expanded=True)
     st.html(style.CSS)
     st.logo(LOGO, size="medium")
-    pickers.sync_arch()
+    pickers.take_links()
     with st.sidebar:
         sidebar()
     page.run()
@@ -64,18 +64,21 @@ def require() -> None:
 def sidebar() -> None:
     """Models on stage, images, and the line about this machine."""
     runs = {run.id: run for run in pickers.finished()}
+    models = [run.id for run in pickers.shipped() if run.id in runs][:3] or list(runs)[:1]
     parts.label("Models on stage")
     if runs:
+        st.session_state["m"] = [i for i in st.session_state.get("m", models) if i in runs]
         chosen = st.container()
         with st.popover("Change", type="tertiary"):
             st.multiselect(
                 "Models on stage, at most four",
                 list(runs),
-                default=[run.id for run in pickers.shipped() if run.id in runs][:3] or list(runs)[:1],
                 max_selections=pickers.MAX_ON_STAGE,
                 format_func=lambda i: pickers.title(runs[i]) if i in runs else i,
                 key="m",
-                bind="query-params",
+                persist_state="session",
+                on_change=address.moved,
+                args=("m",),
             )
         with chosen:
             lines = [
@@ -85,7 +88,11 @@ def sidebar() -> None:
             st.html("".join(lines + _untrained()) or '<div class="lab-sub">None chosen</div>')
     else:
         parts.sub("No trained net yet")
-    st.selectbox("Images", list(data.DATASETS), format_func=_images_line, key="d", bind="query-params")
+    if missing := st.session_state.get("m_missing", 0):
+        parts.sub(f"{words.some(missing, 'net')} of the link {'is' if missing == 1 else 'are'} not on this machine.")
+    sets = list(data.DATASETS)
+    st.selectbox("Images", sets, format_func=_title, key="d", persist_state="session", on_change=address.moved, args=("d",))
+    pickers.write_links(models, sets[0])
     with st.container(key="side_foot"):
         st.html(f'<div class="lab-foot">{escape(machine())}</div>')
 
@@ -97,10 +104,10 @@ def _untrained() -> list[str]:
     arch = pickers.arch()
     if arch.notation in {run.arch for run in pickers.runs()}:
         return []
-    return [parts.chip_html("you", presets.name_of(arch) or "Yours", "not trained")]
+    return [parts.chip_html("you", presets.name_of(arch.notation) or "Yours", "not trained")]
 
 
-def _images_line(dataset: str) -> str:
+def _title(dataset: str) -> str:
     return data.get(dataset).title if dataset in data.DATASETS else dataset
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core import jobs, store, words
+from core import chart, jobs, store, words
 from core.errors import LabError, StoreError
 from core.run import Run
-from pages.ui import parts, pickers, states
+from pages.ui import measured, parts, pickers, states
 
 WORDS = {
     "running": "Running",
@@ -17,14 +17,15 @@ WORDS = {
     "failed": "Failed",
     "cancelled": "Stopped",
 }
+_INK = chart.CSS["ink"]
+_LINE = f'fill="none" stroke="{_INK}" stroke-width="1.8"'
 _SIGNS = {
-    "running": '<circle cx="8" cy="8" r="5" fill="var(--lab-ink)"/>',
-    "waiting": '<circle cx="8" cy="8" r="5" fill="none" stroke="var(--lab-muted)" stroke-width="1.6"/>',
-    "cancelling": '<path d="M8 3a5 5 0 0 1 0 10z" fill="var(--lab-ink)"/>'
-    '<circle cx="8" cy="8" r="5" fill="none" stroke="var(--lab-ink)" stroke-width="1.6"/>',
-    "succeeded": '<path d="M3 8.4l3.2 3.2L13 4.6" fill="none" stroke="var(--lab-ink)" stroke-width="1.8"/>',
-    "failed": '<path d="M4 4l8 8M12 4l-8 8" stroke="var(--lab-ink)" stroke-width="1.8"/>',
-    "cancelled": '<rect x="4" y="4" width="8" height="8" fill="var(--lab-muted)"/>',
+    "running": f'<circle cx="8" cy="8" r="5" fill="{_INK}"/>',
+    "waiting": f'<circle cx="8" cy="8" r="5" {_LINE}/>',
+    "cancelling": f'<path d="M8 3a5 5 0 0 1 0 10z" fill="{_INK}"/><circle cx="8" cy="8" r="5" {_LINE}/>',
+    "succeeded": f'<path d="M3 8.4l3.2 3.2L13 4.6" {_LINE}/>',
+    "failed": f'<path d="M4 4l8 8M12 4l-8 8" {_LINE}/>',
+    "cancelled": f'<rect x="4" y="4" width="8" height="8" fill="{_INK}"/>',
 }
 #: rows before the rest goes behind "earlier jobs"
 _FIRST = 8
@@ -56,7 +57,7 @@ def said(job: jobs.Job, waiting: Sequence[str]) -> tuple[str, float | None]:
             return "starting", 0.0
         text = told.message or f"{told.step} of {told.total}"
         if job.state == "running" and told.eta_s:
-            text += f" · about {words.duration(told.eta_s)} left"
+            text += f" · {measured.left(told.eta_s)}"
         return text, told.step / told.total
     if job.state == "waiting":
         place = waiting.index(job.id) if job.id in waiting else 0
@@ -112,11 +113,12 @@ def rows(all_jobs: Sequence[jobs.Job]) -> None:
 
 def _line(key: str, state: str, name: str, text: str, share: float | None) -> st.delta_generator.DeltaGenerator:
     """Draws a row and returns the place for its actions."""
-    st.html('<div class="lab-rule"></div>')
-    sign, title, middle, actions = st.columns([1.1, 2.2, 3.6, 2.4], vertical_alignment="center")
+    with st.container(gap="xxsmall"):
+        st.html('<div class="lab-rule"></div>')
+        sign, title, middle, actions = st.columns([1.1, 2.2, 3.6, 2.4], vertical_alignment="center")
     with sign:
-        drawing = f'<svg width="16" height="16" viewBox="0 0 16 16" aria-hidden="true">{_SIGNS[state]}</svg>'
-        st.html(f'<div class="lab-chip">{drawing}<b style="font-weight:600;font-size:13px">{WORDS[state]}</b></div>')
+        drawing = f'<svg xmlns="http://www.w3.org/2000/svg" width="16" height="16" viewBox="0 0 16 16" style="">{_SIGNS[state]}</svg>'
+        st.html(f'<div class="lab-chip">{parts.img(drawing)}<b style="font-weight:600;font-size:13px">{WORDS[state]}</b></div>')
     with title:
         st.html(f'<div class="lab-chip"><span>{parts.rich(name)}</span></div>')
     with middle:

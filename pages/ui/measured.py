@@ -173,9 +173,12 @@ def progress(job: jobs.Job) -> tuple[float, str]:
     if told is None or not told.total:
         return 0.0, "starting"
     text = told.message or f"{told.step} of {told.total}"
-    if told.eta_s:
-        text += f", about {words.duration(told.eta_s)} left"
-    return told.step / told.total, text
+    return told.step / told.total, text + (f", {left(told.eta_s)}" if told.eta_s else "")
+
+
+def left(seconds: float) -> str:
+    """`about 22 s left`."""
+    return f"about {words.duration(seconds)} left" if seconds >= 1 else "nearly done"
 
 
 def images_said(found: Sequence[Answer]) -> str:

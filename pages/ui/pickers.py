@@ -1,7 +1,7 @@
 """What the reader has chosen, everywhere: models on stage, images, the net of Build, the focused unit.
 
-Widgets that belong to a link are bound to the URL (`m`, `d`); `arch` is kept in the session and written to the URL
-by the frame on every run.  Everything that comes from a link is checked against what is known before it is used.
+All of it stands in the page's address (`m`, `d`, `arch`) and comes back from there.  What a link brings is checked
+against what is known before it is used; a path is never made from it.
 """
 
 import re
@@ -12,6 +12,7 @@ from core import data, presets, store
 from core.errors import LabError
 from core.run import Run
 from core.spec import Architecture
+from pages.ui import address
 
 MAX_ON_STAGE = 4
 DEFAULT_ARCH = "alternet-mini"
@@ -49,7 +50,7 @@ def title(run: Run) -> str:
     """The name on screen; a seed other than 0 and a part of the images are said."""
     extra = [f"seed {run.seed}"] if run.seed else []
     extra += [f"{run.fraction:.0%} of the images"] if run.fraction < 1 else []
-    name = run.name or presets.name_of(presets.resolve(run.arch)) or "Yours"
+    name = run.name or presets.name_of(run.arch) or "Yours"
     return f"{name} ({', '.join(extra)})" if extra else name
 
 
@@ -82,7 +83,7 @@ def set_arch(text: str, remember: bool = True) -> None:
     if remember and old != new:
         st.session_state["arch_undo"] = [*st.session_state.get("arch_undo", []), old][-_UNDO:]
     st.session_state["arch"] = new
-    st.session_state["arch_moved"] = True
+    address.moved("arch")
     st.session_state.pop("arch_error", None)
 
 
@@ -94,24 +95,32 @@ def undo() -> None:
         set_arch(before[-1], remember=False)
 
 
-def sync_arch() -> None:
-    """Take `arch` from the URL when a link or the history brought a new one; else write ours there.
-
-    A run that was started by a change of the net must not read the URL back: the browser may not have caught up.
-    """
-    given, moved = st.query_params.get("arch"), st.session_state.pop("arch_moved", False)
-    if given and not moved and given not in (st.session_state.get("arch"), st.session_state.get("arch_given")):
-        st.session_state["arch_given"] = given
+def take_links() -> None:
+    """Before anything is drawn: the net, the models and the images that a link or the history brought."""
+    for given in address.brought("arch")[:1]:
         try:
             set_arch(given, remember="arch" in st.session_state)
         except LabError as error:
             st.session_state["arch_error"] = str(error)
-        st.session_state.pop("arch_moved", None)
-    ours = st.session_state.get("arch")
-    if ours and not arch_error() and st.query_params.get("arch") != ours:
-        st.query_params["arch"] = ours
-    if ours:
-        st.session_state["arch_given"] = ours
+        st.session_state.pop("_moved_arch", None)
+    if models := address.brought("m"):
+        known = {run.id for run in finished()}
+        if here := [i for i in dict.fromkeys(models) if i in known][:MAX_ON_STAGE]:
+            st.session_state["m"] = here
+        st.session_state["m_missing"] = len(set(models) - known)
+    for given in address.brought("d")[:1]:
+        if given in data.DATASETS:
+            st.session_state["d"] = given
+
+
+def write_links(models: list[str], dataset: str) -> None:
+    """After the sidebar is drawn: the choices as they are now; a default needs no place in the address."""
+    chosen = st.session_state.get("m", models)
+    address.write("m", [] if chosen == models else list(chosen))
+    address.write("d", [] if images() == dataset else [images()])
+    net = st.session_state.get("arch")
+    if not arch_error():
+        address.write("arch", [net] if net else [])
 
 
 def focus() -> str:

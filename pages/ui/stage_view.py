@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from core.chart import CSS
-from core.ribbon import centres, describe, mark, number, summary
+from core.ribbon import centres, describe, mark, natural_width, number, summary
 from core.spec import Slot
 
 #: Fixed margins of `stage_view` for the words at the ends of the line; only what lies between them stretches.
@@ -47,12 +47,13 @@ def stage_view(
     `notes` adds to a unit's spoken text; `locked` units cannot be flipped by a click.
     """
     notes, locked, rows = notes or {}, set(locked), lanes(slots)
+    widest = max(natural_width(row, 1.0) for row in rows)
     ghosts = {slot.id: slot for slot in ghost}
     pitch = 150 if ghosts else 118
     body = []
     for lane, row in enumerate(rows):
         y = 92 + lane * pitch
-        xs, step = centres(row, MARGIN, width - MARGIN)
+        xs, step = centres(row, MARGIN, MARGIN + (width - 2 * MARGIN) * natural_width(row, 1.0) / widest)
         shown = min(side, step * 0.84)
         body.append(_span(8 if lane else MARGIN - 4, width - MARGIN + 4 if lane == len(rows) - 1 else width - 8, y, paint["faint"], 1.4))
         body.extend(_stage_words(row, xs, y - 38, paint))

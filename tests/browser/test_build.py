@@ -97,6 +97,7 @@ def test_the_browsers_back_button_goes_back_one_change(tab: Visit) -> None:
     page = tab.open("build?arch=cccccc-cccccc")
     unit(page, "s2u6").locator(".hit").click()
     notation(page, "cccccc-cccccm")
+    page.wait_for_timeout(1000)  # a reader looks before going back; at once it could be a late answer to the click
     page.go_back()
     notation(page, "cccccc-cccccc")
 
@@ -112,3 +113,12 @@ def test_a_phone_reads_the_ribbon_and_edits_with_the_native_controls(browser: Br
         widths = page.evaluate("() => { const m = document.querySelector('[data-testid=stMain]'); return [m.scrollWidth, m.clientWidth] }")
         assert widths[0] <= widths[1], "the page scrolls sideways"
         clean(tab)
+
+
+def test_the_chosen_images_stand_in_the_address_by_their_id(tab: Visit) -> None:
+    page = tab.open("build?d=cifar100")
+    expect(page.locator(".st-key-ribbon").get_by_text("GAP, 100")).to_be_visible(timeout=PATIENCE_MS)
+    page.locator(".st-key-d").get_by_role("combobox").click()
+    page.get_by_role("option", name="CIFAR-10", exact=True).click()
+    expect(page.locator(".st-key-ribbon").get_by_text("GAP, 10", exact=True)).to_be_visible(timeout=PATIENCE_MS)
+    expect(page).to_have_url(re.compile(r"[?&]d=cifar10(&|$)"), timeout=PATIENCE_MS)

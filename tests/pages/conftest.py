@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
 from core import io, presets, spec, store
@@ -26,7 +27,22 @@ def checkout(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 @pytest.fixture
-def opened(checkout: Path) -> Callable[..., AppTest]:
+def through_app(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each run goes through app.py, as on a server that has been visited before.
+
+    AppTest forgets between runs that `st.navigation` was called and would run the page's file alone, without the frame.
+    """
+    begin = PagesManager.__init__
+
+    def visited(self: PagesManager, *args: object, **kwargs: object) -> None:
+        begin(self, *args, **kwargs)
+        PagesManager.uses_pages_directory = False
+
+    monkeypatch.setattr(PagesManager, "__init__", visited)
+
+
+@pytest.fixture
+def opened(checkout: Path, through_app: None) -> Callable[..., AppTest]:
     """Opens the lab on a page, with query parameters, as a link does."""
 
     def open_page(name: str = "start", **query: str | list[str]) -> AppTest:

@@ -61,3 +61,20 @@ def test_a_link_with_an_unknown_model_or_data_set_opens_all_the_same(opened: Cal
     app = opened(m="../../etc/passwd", d="no-such-set")
     assert not app.exception
     assert app.session_state["d"] in app.selectbox(key="d").options or app.session_state["d"] == "fashion"
+
+
+def test_a_link_chooses_models_and_images_by_their_ids(opened: Callable[..., AppTest], shipped: list[Run]) -> None:
+    app = opened(m=[shipped[2].id, shipped[0].id], d="cifar10")
+    assert app.session_state["m"] == [shipped[2].id, shipped[0].id]
+    assert app.session_state["d"] == "cifar10"
+    assert app.query_params["m"] == [shipped[2].id, shipped[0].id] and app.query_params["d"] == "cifar10"
+    app.multiselect(key="m").set_value([shipped[1].id]).run()
+    assert app.query_params["m"] == shipped[1].id
+    app.selectbox(key="d").set_value("fashion").run()
+    assert "d" not in app.query_params, "the default needs no place in the address"
+
+
+def test_a_net_of_the_link_that_is_not_here_is_said_and_left_out(opened: Callable[..., AppTest], shipped: list[Run]) -> None:
+    app = opened(m=[shipped[1].id, "somebody-elses-s0-12345678"])
+    assert app.session_state["m"] == [shipped[1].id]
+    assert "1 net of the link is not on this machine." in "\n".join(e.proto.body for e in app.sidebar.get("html"))

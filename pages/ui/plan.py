@@ -1,0 +1,69 @@
+"""What a press of Train would start, what it costs, and starting it."""
+
+import dataclasses
+
+from core import cost, data, jobs, presets, recipe, spec, store, words
+from core.errors import LabError
+from core.run import Run
+from pages.ui import pickers
+
+#: Weights kept of a run: five snapshots, and three times the weights in its resume point; 4 bytes each.
+KEPT = (5 + 3) * 4
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What Train would start: one run a seed; `refusal` says why it cannot, `images` are seen in one epoch."""
+
+    runs: tuple[Run, ...] = ()
+    images: int = 0
+    epochs: int = 0
+    device: str = "auto"
+    refusal: str = ""
+
+
+def plan_of(arch: spec.Architecture, images: str, name: str, epochs: int, share: float, limit: int, seeds: int, device: str) -> Plan:
+    """The runs of a choice, or why there can be none."""
+    try:
+        chosen = data.get(images)
+        if missing := data.available(images):
+            return Plan(refusal=missing)
+        classes = len(chosen.classes)
+        spec.count(arch, chosen.image_size, classes)
+        how = recipe.get(name, epochs=epochs)
+        title = presets.name_of(arch.notation) or "Yours"
+        runs = tuple(
+            Run(
+                arch=arch.notation, data=images, recipe=dataclasses.asdict(how), seed=seed, fraction=share, limit=limit,
+                image_size=chosen.image_size, classes=classes, name=title,
+            )
+            for seed in range(seeds)
+        )  # fmt: skip
+        seen = round(chosen.train_n * share)
+        return Plan(runs=runs, images=min(seen, limit or seen), epochs=how.total_epochs, device=device)
+    except LabError as error:
+        return Plan(refusal=str(error))
+
+
+def price(plan: Plan) -> str:
+    """What Train will cost, before it is pressed."""
+    run, count = plan.runs[0], len(plan.runs)
+    arch = spec.parse(run.arch)
+    what = f"{words.some(count, 'run')} of {words.some(plan.epochs, 'epoch')}, {words.count(plan.images)} images each"
+    seconds = cost.train_seconds(arch, run.image_size, plan.images * plan.epochs * count)
+    time = f"about {words.duration(seconds)} on this machine" if seconds else "time unknown until a first run was timed here"
+    disk = spec.count(arch, run.image_size, run.classes)["parameters"] * KEPT * count / 1e6
+    return f"{what}: {time}, {max(1, round(disk)):,} MB on disk. You can close this tab."
+
+
+def start(plan: Plan) -> list[Run]:
+    """Queue one job a seed; returns the runs that were trained already and are not trained again."""
+    known = {run.id for run in store.list_runs()}
+    done = [run for run in plan.runs if run.id in known and store.final(run.id)]
+    for run in plan.runs:
+        if run not in done:
+            store.create(run)
+            few = f", {words.count(run.limit)} images" if run.limit else ""
+            label = f"{pickers.title(dataclasses.replace(run, seed=0))}, seed {run.seed}{few}"
+            jobs.submit("train", {"run": run.to_json(), "device": plan.device}, label=label, dedup=run.id)
+    return done
