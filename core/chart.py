@@ -141,7 +141,7 @@ def unit_marks(base: "alt.Chart", theme: str = "light", side: int = 13, focus: s
     """
     import altair as alt
 
-    c, area = tokens(theme), side * side
+    c, area = tokens(theme), (2 * side) ** 2  # Vega scales a path by half the root of its size
     fill = _by_kind({k: c[t] for k, t in _KINDS.items()})
     shape = _cases({f"datum.kind=='{k}'&&{_form(f)}{_halves(r)}": unit_shape(k, f, r) for k, f, r in _MARKS}, _SQUARE)
     marks = base.transform_calculate(_mark=shape).mark_point(size=area, opacity=1)
@@ -162,7 +162,8 @@ def unit_marks(base: "alt.Chart", theme: str = "light", side: int = 13, focus: s
         base.transform_filter("datum.kind=='msa'").mark_point(shape=_DISC, size=area * 0.055, fill=c["bg"], strokeWidth=0, opacity=1)
     )
     if focus:
-        ring = base.transform_filter(f"datum.unit=='{focus}'").mark_point(shape=_ROUNDED, size=(side + 9) ** 2, filled=False, strokeWidth=2)
+        ringed = base.transform_filter(f"datum.unit=='{focus}'")
+        ring = ringed.mark_point(shape=_ROUNDED, size=(2 * (side + 9)) ** 2, filled=False, strokeWidth=2)
         layers.append(ring.encode(stroke=alt.value(c["ink"]), opacity=alt.value(1)))
     return layers
 

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 SELECTION = "unit"
 
 
-def domain(values: "pd.Series | np.ndarray", room: float = 0.08) -> list[float]:
-    """A y range over all finite values, with room at both ends, so that panels side by side share their axis."""
+def domain(values: "pd.Series | np.ndarray", room: float = 0.08, below: float | None = None) -> list[float]:
+    """A y range over all finite values, with room at both ends, so that panels side by side share their axis.
+
+    `below` is the room at the lower end, as a share of the range, where it should differ.
+    """
     finite = np.asarray(values, dtype=float)
     finite = finite[np.isfinite(finite)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
-    pad = room * ((high - low) or 1.0)
-    return [low - pad, high + pad]
+    span = (high - low) or 1.0
+    return [low - (room if below is None else below) * span, high + room * span]
 
 
 def over_depth(

@@ -27,7 +27,7 @@ DATASETS: dict[str, DatasetSpec] = {
     spec.id: spec
     for spec in (
         DatasetSpec(
-            id="fashion", title="Fashion-MNIST, 20,000", train_n=shipped.TRAIN, subset_of="fashion-full", digests=shipped.DIGESTS,
+            id="fashion", title="Fashion", train_n=shipped.TRAIN, subset_of="fashion-full", digests=shipped.DIGESTS,
             **_FASHION, note="The first 2,000 training images of each class and all test images, 28 x 28 padded to 32 x 32. "
             "Mean and standard deviation are those of its own padded training images.",
         ),
