@@ -47,7 +47,8 @@ def draw(
     data = data.assign(value=pd.to_numeric(data[column], errors="coerce") * factor).dropna(subset=["value"])
     ghosted = (data["role"] == "ghost").any()
     low, high = float(data["value"].min()), float(data["value"].max())
-    pad = 0.08 * ((high - low) or 1.0)
+    # one epoch, or two alike, should not look like a drama: the axis spans at least a tenth of the value
+    pad = max(0.08 * (high - low), 0.05 * abs(high) - (high - low) / 2)
     # room at the right for the ghost's name; the ticks end where the epochs do
     x_scale = alt.Scale(domain=[0, max(epochs, 1) * (1.3 if ghosted else 1.12)], nice=False)
     step = next(s for s in (1, 2, 5, 10, 20, 50, 100, 200, 500) if epochs <= 5 * s)
@@ -66,6 +67,7 @@ def draw(
     last = data.sort_values("epoch").groupby("net").tail(1)
     ends = alt.Chart(last).encode(x=x, y=y)
     layers.append(ends.transform_filter("datum.role!='ghost'").mark_point(size=80, filled=True, opacity=1, color=colour))
+    layers.append(ends.transform_filter("datum.role=='ghost'").mark_point(size=30, filled=True, opacity=1, color=c["ref"]))
     layers.append(
         ends.transform_filter("datum.role=='ghost'").mark_text(align="left", dx=8, fontSize=12, color=c["muted"]).encode(text="net:N")
     )

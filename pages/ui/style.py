@@ -57,6 +57,8 @@ border:1px solid var(--lab-line);border-radius:10px;padding:12px 16px}}
 [data-testid="stBaseButton-tertiary"]:not(:disabled) p,[data-testid="stPopoverButton"][kind="tertiary"] p
 {{text-decoration:underline;text-decoration-color:var(--lab-faint);text-underline-offset:3px;font-size:14px;line-height:20px}}
 [data-testid="stBaseButton-primary"] p{{color:var(--lab-onink)}}
+[data-testid="stSidebarNavLink"][aria-current="page"]{{background:var(--lab-wash)}}
+[data-testid="stMain"] [data-testid="stButtonGroup"] button{{min-height:37px}}
 @media(max-width:640px){{
 [data-testid="stMainBlockContainer"]{{padding-left:16px;padding-right:16px}}
 [data-testid="stMain"] h1{{font-size:26px;line-height:31px}}
