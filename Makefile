@@ -45,7 +45,7 @@ test-deps: setup-dev
 	@bash .ci/get-chromium $(BIN)/python
 
 bench: setup-dev
-	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file"; done
+	@status=0; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file" || status=1; done; exit $$status
 
 # The runs in checkpoints/: trains, exports and measures what is missing there, nothing else.
 SHIPPED := resnet-mini vit-mini alternet-mini

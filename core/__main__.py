@@ -9,10 +9,11 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from core.errors import LabError
+from core.recipe import Recipe
 
 
 class Console:
@@ -79,7 +80,7 @@ def train(args: argparse.Namespace) -> dict:
 
     arch = resolve(args.arch)
     spec = data.get(args.data)
-    changes = asdict(settings(recipe.Recipe, dict(pairs(args.set)))) if args.set else {}
+    changes = asdict(settings(Recipe, dict(pairs(args.set)))) if args.set else {}
     changes = {name: changes[name] for name, _ in pairs(args.set)}
     if args.epochs:
         changes["epochs"] = args.epochs
@@ -248,6 +249,10 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("--compile", action="store_true", help="torch.compile: worth it for runs of an hour and more")
     p.add_argument("--name", default="", help="label on screen")
     p.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe")
+    p.formatter_class = argparse.RawDescriptionHelpFormatter
+    p.epilog = "fields for --set, with the value in quick and where it comes from:\n" + "\n".join(
+        f"  {f.name} = {f.default!r}: {f.metadata['label']}. {f.metadata['origin']}." for f in fields(Recipe)
+    )
     command("runs", runs, "List runs.")
     command("analyses", list_analyses, "List analyses.")
     p = command("measure", measure, "Measure a run; the same question is answered from the store.")

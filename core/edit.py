@@ -6,7 +6,7 @@ from dataclasses import replace
 from core import words
 from core.errors import SpecError
 from core.presets import PRESETS
-from core.spec import BLOCKS, WORDS, Architecture, Stage, choices, layout, parse, set_unit, write
+from core.spec import BLOCKS, WORDS, Architecture, Stage, layout, parse, refusal, set_unit, write
 
 
 def attention_letter(arch: Architecture, image_size: int, stage: int) -> str:
@@ -26,9 +26,15 @@ def conv_letter(arch: Architecture) -> str:
 
 
 def flip_letter(arch: Architecture, image_size: int, stage: int, index: int) -> str:
-    """What one click on a unit makes of it: a conv or an MLP becomes MSA, everything else conv."""
-    kind = BLOCKS[arch.stages[stage - 1].letters[index - 1]].kind
-    return attention_letter(arch, image_size, stage) if kind in ("conv", "mlp") else conv_letter(arch)
+    """What one click on a unit makes of it: Conv, MSA, MLP, none in turn; what the slot refuses is passed over.
+
+    Where nothing else is allowed, the first that is refused comes back, so that the reader is told why.
+    """
+    here = arch.stages[stage - 1].letters[index - 1]
+    ring = [conv_letter(arch), attention_letter(arch, image_size, stage), "t", "o"]
+    at = next((i for i, letter in enumerate(ring) if BLOCKS[letter].kind == BLOCKS[here].kind), -1)
+    order = [ring[(at + step) % 4] for step in (1, 2, 3)]
+    return next((letter for letter in order if not refusal(arch, image_size, stage, index, letter)), order[0])
 
 
 def flipped(arch: Architecture, image_size: int, stage: int, index: int) -> Architecture:
@@ -36,9 +42,8 @@ def flipped(arch: Architecture, image_size: int, stage: int, index: int) -> Arch
     if not (1 <= stage <= len(arch.stages) and 1 <= index <= len(arch.stages[stage - 1].letters)):
         raise SpecError(f"There is no stage {stage}, unit {index} in {arch.stages_text()}.")
     letter = flip_letter(arch, image_size, stage, index)
-    refusal = choices(arch, image_size, stage, index)[letter]
-    if refusal:
-        raise SpecError(refusal)
+    if why := refusal(arch, image_size, stage, index, letter):
+        raise SpecError(why)
     return set_unit(arch, stage, index, letter)
 
 

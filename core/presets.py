@@ -28,7 +28,7 @@ class Preset:
 
 
 def alternate(depths: tuple[int, ...], msas: tuple[int, ...], conv: str = "b", msa: str = "w") -> str:
-    """Stage letters with MSA at every second place counted from each stage's end (paper §1.12, Fig. 11).
+    """Stage letters with MSA at every second place counted from each stage's end (paper, Fig. 11).
 
     Raises SpecError if a stage cannot hold that many: the first unit of a stage stays conv.
     """

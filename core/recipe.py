@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from core.errors import TrainError, unknown
 from core.params import check, param
 
-PAPER = "paper §2, the strong CIFAR recipe used for CNN and ViT alike"
+PAPER = "paper, Appendix A.1, the strong CIFAR recipe used for CNN and ViT alike"
 OURS = "ours: short runs of small nets, measured on Fashion-MNIST and CIFAR-10"
 
 
@@ -21,22 +21,22 @@ class Recipe:
     weight_decay: float = param(0.05, label="Weight decay", origin=PAPER, low=0.0, high=1.0)
     decay_all: bool = param(False, label="Decay every tensor", origin=f"{PAPER}; quick spares 1-D tensors")
     optimiser: str = param("adamw", label="Optimiser", origin=PAPER, choices=("adamw", "sgd"))
-    warmup: int = param(1, label="Warm-up epochs", origin="paper §2 has 5 before 300", low=0, high=100, unit="epochs")
-    warmup_extra: bool = param(False, label="Warm-up added before", origin="paper §2: 5 + 300 epochs; quick counts it within")
+    warmup: int = param(1, label="Warm-up epochs", origin="paper, Appendix A.1 has 5 before 300", low=0, high=100, unit="epochs")
+    warmup_extra: bool = param(False, label="Warm-up added before", origin="paper, Appendix A.1: 5 + 300 epochs; quick counts it within")
     clip: float = param(5.0, label="Gradient clip", origin=PAPER, low=0.0, high=1e6, help="Largest gradient norm; 0 is none.")
     smoothing: float = param(0.1, label="Label smoothing", origin=PAPER, low=0.0, high=0.9)
     pad: int = param(
-        -1, label="Shift", origin="paper §2: pad 4 and crop; 2 on grey 28x28 sets, where 4 cuts the object",
+        -1, label="Shift", origin="paper, Appendix A.1: pad 4 and crop; 2 on grey 28x28 sets, where 4 cuts the object",
         low=-1, high=32, unit="px", help="-1 takes the data set's own value.",
     )  # fmt: skip
     flip: bool = param(True, label="Mirror", origin=PAPER)
     randaugment: str = param("", label="RandAugment", origin=PAPER, choices=("", "rand-m9-n2-mstd1.0", "rand-m9-n2-mstd0.5"))
-    mixup: float = param(0.0, label="Mixup", origin="paper §2: 1.0", low=0.0, high=10.0)
-    cutmix: float = param(0.0, label="CutMix", origin="paper §2: 0.8", low=0.0, high=10.0)
-    erasing: float = param(0.0, label="Random erasing", origin="paper §2: 0 on CIFAR, 0.25 on ImageNet", low=0.0, high=1.0)
-    drop_path: float = param(0.0, label="Stochastic depth", origin="paper §2: 0.1, linear over depth", low=0.0, high=0.9)
+    mixup: float = param(0.0, label="Mixup", origin="paper, Appendix A.1: 1.0", low=0.0, high=10.0)
+    cutmix: float = param(0.0, label="CutMix", origin="paper, Appendix A.1: 0.8", low=0.0, high=10.0)
+    erasing: float = param(0.0, label="Random erasing", origin="paper, Appendix A.1: 0 on CIFAR, 0.25 on ImageNet", low=0.0, high=1.0)
+    drop_path: float = param(0.0, label="Stochastic depth", origin="paper, Appendix A.1: 0.1, linear over depth", low=0.0, high=0.9)
     sam: float = param(
-        0.0, label="SAM radius", origin="Foret et al. 2021 use 0.05; the paper cites it as smoothing (§1.9)",
+        0.0, label="SAM radius", origin="Foret et al. 2021 use 0.05; the paper cites it as smoothing",
         low=0.0, high=1.0, help="0 is off; each step costs twice as much.",
     )  # fmt: skip
     ema: float = param(0.0, label="Weight average", origin="ours: off, so that a run is one net; 0.999 is usual", low=0.0, high=0.99999)

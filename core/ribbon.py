@@ -9,7 +9,7 @@ from html import escape
 from itertools import pairwise
 
 from core.chart import CSS, family_token, kind_token
-from core.spec import BLOCKS, WORDS, Slot
+from core.spec import BLOCKS, WORDS, Unit
 
 #: Horizontal rhythm in units of the mark's side: step between units, extra gap between stages (README: 0.7 unit).
 STEP, GAP = 1.37, 0.7
@@ -100,7 +100,7 @@ def ring(x: float, y: float, side: float, colour: str) -> str:
     return _rect(x - s / 2, y - s / 2, s, s, f'rx="{6 if side >= 20 else 4}" fill="none" stroke="{colour}" stroke-width="2"')
 
 
-def centres(slots: Sequence[Slot], left: float, right: float) -> tuple[list[float], float]:
+def centres(slots: Sequence[Unit], left: float, right: float) -> tuple[list[float], float]:
     """x of each unit between two edges, and the step: units evenly spaced, stages parted by a gap."""
     gaps = sum(1 for a, b in pairwise(slots) if a.stage != b.stage)
     step = (right - left) / (len(slots) + gaps * GAP / STEP)
@@ -113,14 +113,14 @@ def centres(slots: Sequence[Slot], left: float, right: float) -> tuple[list[floa
     return xs, step
 
 
-def natural_width(slots: Sequence[Slot], side: float) -> float:
+def natural_width(slots: Sequence[Unit], side: float) -> float:
     """Width at which the units of side `side` have their usual distance."""
     gaps = sum(1 for a, b in pairwise(slots) if a.stage != b.stage)
     return side * (len(slots) * STEP + gaps * GAP) + 6
 
 
 def draw(
-    slots: Sequence[Slot],
+    slots: Sequence[Unit],
     *,
     side: float = 16,
     paint: dict[str, str] = CSS,
@@ -171,7 +171,7 @@ def family_icon(family: str, side: float = 16, paint: dict[str, str] = CSS) -> s
     return svg(body, side, side)
 
 
-def describe(slot: Slot) -> str:
+def describe(slot: Unit) -> str:
     """`Stage 3, unit 5 · MSA · 4 heads · 8×8`: what a tooltip and a screen reader say."""
     facts = [f"Stage {slot.stage}, unit {slot.index}", WORDS[slot.letter]]
     if slot.kind == "msa":
@@ -187,7 +187,7 @@ def describe(slot: Slot) -> str:
     return " · ".join(facts)
 
 
-def summary(slots: Sequence[Slot]) -> str:
+def summary(slots: Sequence[Unit]) -> str:
     """A ribbon in words: `12 units in 2 stages: 8 Conv, 4 MSA`."""
     names = {"conv": "Conv", "msa": "MSA", "mix": "Mix", "mlp": "MLP", "pool": "Pool", "merge": "Merge", "none": "empty"}
     counts = {kind: sum(slot.kind == kind for slot in slots) for kind in names}

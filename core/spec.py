@@ -317,10 +317,6 @@ def _check_heads(arch: Architecture, stage: Stage, number: int) -> None:
         raise SpecError(f"Stage {number}: {inner} channels do not divide among {stage.heads} heads; {', '.join(map(str, fits))} would.")
 
 
-#: TEMPORARY alias
-Slot = Unit
-
-
 def layout(arch: Architecture, image_size: int) -> list[Unit]:
     """Every slot of the net with its shapes at an image size, empty slots included.
 
@@ -365,7 +361,7 @@ def _reach(stage: Stage, block: Block, side: int, i: int, j: int) -> tuple[int, 
             )
         return stage.window, block.form
     if block.form == "local":
-        if stage.kernel >= side:  # the paper's "8x8" on an 8x8 map is global attention (paper §1.9)
+        if stage.kernel >= side:  # the paper's "8x8" on an 8x8 map is global attention (paper, Fig. 7)
             return side, "global"
         if stage.kernel % 2 == 0:
             raise SpecError(
@@ -476,13 +472,15 @@ def set_unit(arch: Architecture, stage: int, index: int, letter: str) -> Archite
     return changed
 
 
+def refusal(arch: Architecture, image_size: int, stage: int, index: int, letter: str) -> str:
+    """Why a slot cannot hold a letter, in words; "" where it can."""
+    try:
+        count(set_unit(arch, stage, index, letter), image_size, 10)
+    except SpecError as error:
+        return str(error)
+    return ""
+
+
 def choices(arch: Architecture, image_size: int, stage: int, index: int) -> dict[str, str]:
     """What a slot may hold: letter -> "" where allowed, else the reason in words."""
-    answers: dict[str, str] = {}
-    for letter in BLOCKS:
-        try:
-            count(set_unit(arch, stage, index, letter), image_size, 10)
-            answers[letter] = ""
-        except SpecError as error:
-            answers[letter] = str(error)
-    return answers
+    return {letter: refusal(arch, image_size, stage, index, letter) for letter in BLOCKS}

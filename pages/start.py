@@ -26,17 +26,11 @@ def _measured(runs: list[Run]) -> dict[str, tuple[Run, pd.DataFrame]]:
     for run in runs:
         stored = [m for m in store.list_results(run.id, "fourier") if m.get("params", {}).get("of") == "output" and not m.get("error")]
         if stored:
-            largest = max(stored, key=lambda m: (m.get("version", 0), m.get("n_images", 0)))
+            largest = max(stored, key=lambda m: (m.get("version", 0), (m.get("params") or {}).get("images", 0)))
             result = store.load_result(run.id, "fourier", largest["key"])
             if result is not None:
                 found[pickers.title(run)] = (run, result.table)
     return found
-
-
-def _test_set(dataset: str) -> str:
-    """The title of the set whose test images are meant; a subset shares those of the whole."""
-    spec = data.get(dataset)
-    return data.get(spec.subset_of).title if spec.subset_of else spec.title
 
 
 def _picture(measured: dict[str, tuple[Run, pd.DataFrame]], sentence: str) -> None:
@@ -59,7 +53,7 @@ def _picture(measured: dict[str, tuple[Run, pd.DataFrame]], sentence: str) -> No
         )
 
     images, seed = int(both["images"].iloc[0]), int(both["seed"].iloc[0])
-    sets = words.seq(sorted({_test_set(run.data) for run, _ in measured.values()}))
+    sets = words.seq(sorted({data.get(pickers.test_set(run.data)).title for run, _ in measured.values()}))
     seeds = sorted({run.seed for run, _ in measured.values()})
     trained = f"one training seed a net ({seeds[0]})" if len(seeds) == 1 else f"training seeds {words.seq([str(s) for s in seeds])}"
     foot = (

@@ -19,7 +19,7 @@ from pages.ui.draw import draw
 from pages.ui.plan import Plan, plan_of, price, start
 
 YOURS = "yours"
-SHARES = {0.02: "2 %", 0.1: "10 %", 0.5: "50 %", 1.0: "All"}
+SHARES = {0.02: "2 %", 0.06: "6 %", 0.1: "10 %", 0.5: "50 %", 1.0: "All"}
 LIMITS = (0, 500, 1000, 2000, 5000, 10_000, 20_000)
 DEVICES = {"auto": "Automatic", "cpu": "CPU", "cuda": "GPU"}
 Slot = st.delta_generator.DeltaGenerator
@@ -166,7 +166,9 @@ def reference(plan: Plan, slot: Slot) -> Run | None:
     usual = ""
     if plan.runs:
         near = presets.PRESETS.get(edit.nearest_preset(spec.parse(plan.runs[0].arch)))
-        same = [run.id for run in runs.values() if run.data == plan.runs[0].data and run not in plan.runs]
+        wanted = plan.runs[0].data
+        same = [r.id for r in runs.values() if pickers.test_set(r.data) == pickers.test_set(wanted) and r not in plan.runs]
+        same = [i for i in same if runs[i].data == wanted] or same
         same = [i for i in same if store.is_shipped(i)] or same
         usual = next((i for i in same if near and runs[i].name == near.title), next(iter(same), ""))
     with slot:

@@ -15,9 +15,9 @@ Intervals are 95 %, over images paired between the units; those of a whole kind 
 **What it cannot say.** Each map is measured against its own mean and its own finest frequency, so the jump at a unit that
 halves the map is a change of resolution: it is hatched and left out of every mean. Levels of different nets do not compare,
 steps do. Maps under 4×4 have too few frequencies and are left out. The highest sample of an even map lies below π: 0.88π at
-16×16, 0.75π at 8×8. It describes what units do, not whether the net needs it; Lesion answers that.
+16×16, 0.75π at 8×8. It describes what units do, not whether the net needs it.
 
-**Sources.** Park and Kim, How Do Vision Transformers Work?, ICLR 2022, Fig. 2a, Fig. 8 and Appendix D.2.
+**Sources.** Park and Kim, How Do Vision Transformers Work?, ICLR 2022, Fig. 2a, Fig. 8 and Fig. D.2.
 """
 
 from collections.abc import Callable
@@ -51,7 +51,7 @@ class Params:
     images: int = param(256, label="Images", unit="test images", low=8, high=10_000,
                         origin="ours: the sign of nearly every unit's step is clear at 170 images")  # fmt: skip
     seed: int = param(0, label="Seed", origin="ours", low=0, high=10**6, help="Which images are drawn, in equal shares of the classes.")
-    of: str = param("output", label="Of", origin="paper §D.2: after the residual sum", choices=("output", "branch"),
+    of: str = param("output", label="Of", origin="paper, Figs. 2a and 8: after the residual sum", choices=("output", "branch"),
                     help="output: what leaves the unit. branch: only what the unit adds, another question.")  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def measure(subject: Subject, params: Params, progress: Callable[..., None]) -> 
     """Δ log amplitude of every unit at every diagonal frequency, with intervals over images.
 
     Memory does not grow with the images: the maps of CHUNK images are held at a time, then K numbers an image and unit.
-    Raises MeasureError if no map is as large as 4x4.  Source: paper §D.2.
+    Raises MeasureError if no map is as large as 4x4.  Source: paper, Figs. 2a and 8.
     """
     import torch
 
@@ -281,7 +281,7 @@ ANALYSIS = Analysis(
     version=1,
     params=Params,
     columns=COLUMNS,
-    sources=("Park and Kim, How Do Vision Transformers Work?, ICLR 2022, Fig. 2a, Fig. 8, Appendix D.2",),
+    sources=("Park and Kim, How Do Vision Transformers Work?, ICLR 2022, Fig. 2a, Fig. 8, Fig. D.2",),
     cost=cost,
     supports=supports,
     measure=measure,

@@ -2,7 +2,7 @@
 
 Crop and mirror of a whole batch are one gather: on the host each crop's rows are copied whole out of the padded images, on a GPU
 the pixels are taken by precomputed maps.  Order of things: crop, mirror, RandAugment, normalise, erase, mix (as timm and the
-paper's recipe, §2).  All draws come from draws.py; the same seed gives the same batches on any device and number of workers.
+paper's recipe).  All draws come from draws.py; the same seed gives the same batches on any device and number of workers.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def _affine(mean: tuple[float, ...], std: tuple[float, ...], pixels: int, device
 def eval_batches(
     images: Images, indices: np.ndarray | None, batch: int, device: torch.device | str, dtype: torch.dtype = torch.float32
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """(x (B, 3, H, W) normalised and nothing else, y int64) over `indices` in order, or over all images (paper §6, item 48)."""
+    """(x (B, 3, H, W) normalised and nothing else, y int64) over `indices` in order, or over all images."""
     n = len(images) if indices is None else len(indices)
     for start in range(0, n, batch):
         part = slice(start, start + batch) if indices is None else indices[start : start + batch]

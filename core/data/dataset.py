@@ -7,7 +7,7 @@ import numpy as np
 
 from core.errors import DataError
 
-# ImageNet's per-channel statistics, the usual ones for photographs (paper §2).
+# ImageNet's per-channel statistics, the usual ones for photographs (paper, Appendix A.1).
 PHOTO_MEAN, PHOTO_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -78,7 +78,7 @@ def check_size(image_size: int) -> int:
 
 
 def resize(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Square images (N, C, H, H) brought to (N, C, size, size), bilinear with antialiasing (paper §2 tests with bilinear)."""
+    """Square images (N, C, H, H) brought to (N, C, size, size), bilinear with antialiasing (paper, Appendix A.1 tests with bilinear)."""
     from PIL import Image
 
     if pixels.shape[2] == size:

@@ -72,7 +72,7 @@ def draw_mix(side: int, *, seed: int, epoch: int, step: int, mixup: float, cutmi
     """One draw a batch: Mixup or CutMix with equal chance when both are on (timm's batch mode, probability 1, switch 0.5).
 
     The share is Beta(alpha, alpha); a pasted box that is cut off at the border counts with the area that is left.
-    Source: Zhang et al. 2018, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899; the paper's alphas are 1.0 and 0.8 (§2).
+    Source: Zhang et al. 2018, arXiv:1710.09412; Yun et al. 2019, arXiv:1905.04899; the paper's alphas are 1.0 and 0.8 (Appendix A.1).
     """
     # the legacy generator, whose stream is frozen for ever, called in the order in which timm calls it
     rng = np.random.RandomState(np.random.SeedSequence([seed, epoch, MIX, step]).generate_state(1))

@@ -32,14 +32,14 @@ SPECS = (
         id="cifar10", title="CIFAR-10", image_size=32, channels=3, train_n=50_000, test_n=10_000, needs_download=True,
         classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010), source="Krizhevsky 2009, cs.toronto.edu/~kriz/cifar.html",
-        licence="none stated; for research", note="Mean and standard deviation as in the paper (§2).",
+        licence="none stated; for research", note="Mean and standard deviation as in the paper (Appendix A.1).",
         digests=("f3120a8fa253dbda", "815bee49b92162b0"),
     ),
     DatasetSpec(
         id="cifar100", title="CIFAR-100", image_size=32, channels=3, train_n=50_000, test_n=10_000, needs_download=True,
         classes=CIFAR_100, mean=(0.5071, 0.4867, 0.4408), std=(0.2675, 0.2565, 0.2761),
         source="Krizhevsky 2009, cs.toronto.edu/~kriz/cifar.html", licence="none stated; for research",
-        note="Mean and standard deviation as in the paper (§2).",
+        note="Mean and standard deviation as in the paper (Appendix A.1).",
     ),
     DatasetSpec(
         id="imagenette", title="Imagenette", image_size=224, channels=3, train_n=9_469, test_n=3_925, needs_download=True,

@@ -1,6 +1,6 @@
 """RandAugment through timm and Pillow, one seed an image, in this process or in several.
 
-Source: Cubuk et al. 2020, arXiv:1909.13719; the settings string is timm's, `rand-m9-n2-mstd1.0` in the paper's recipe (§2).
+Source: Cubuk et al. 2020, arXiv:1909.13719; the settings string is timm's, `rand-m9-n2-mstd1.0` in the paper's recipe (Appendix A.1).
 Torch is only imported because timm does it.
 """
 

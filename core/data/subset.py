@@ -6,7 +6,7 @@ from core.errors import DataError
 
 
 def subset(labels: np.ndarray, fraction: float = 1.0, limit: int = 0, seed: int = 0) -> np.ndarray:
-    """Sorted positions of a stratified part of the images: every class keeps its share (paper §6, item 45).
+    """Sorted positions of a stratified part of the images: every class keeps its share.
 
     `fraction` of the images first, then at most `limit` of them (0 is all), always at least one.  One seed orders each class once,
     so a smaller part lies within every larger one of the same seed.  Raises DataError on an empty set or impossible numbers.

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from core.errors import MeasureError
 
-#: Smaller maps have one diagonal sample or none beside zero frequency, and say nothing about frequencies (paper §D.2).
+#: Smaller maps have one diagonal sample or none beside zero frequency, and say nothing about frequencies (paper, Figs. 2a and 8).
 MIN_SIDE = 4
-#: Added to an amplitude before its logarithm, so that an empty map has a finite one (paper §D.2).
+#: Added to an amplitude before its logarithm, so that an empty map has a finite one (paper, Figs. 2a and 8).
 FLOOR = 1e-6
 
 
@@ -39,7 +39,7 @@ def log_amplitude(maps: Tensor) -> Tensor:
     frequency 2k / side π.  Only the K diagonal values are computed, as one matrix product; they equal fft2's.
 
     Raises MeasureError for an empty batch, maps that are not square, or values that are not finite.
-    Source: paper §D.2 (mean of the log, not log of the mean).
+    Source: paper, Figs. 2a and 8 (mean of the log, not log of the mean).
     """
     if maps.ndim != 4 or 0 in maps.shape:
         raise MeasureError(f"Feature maps have the shape {tuple(maps.shape)}; they should be (batch, channel, side, side) and not empty.")
@@ -60,7 +60,7 @@ def log_amplitude(maps: Tensor) -> Tensor:
 def delta_log_amplitude(maps: Tensor) -> Tensor:
     """`log_amplitude` minus its own value at zero frequency: (batch, K), 0 at k = 0.
 
-    Relative to each map's own mean, so only changes within one resolution compare (paper §D.2).
+    Relative to each map's own mean, so only changes within one resolution compare (paper, Figs. 2a and 8).
     """
     logs = log_amplitude(maps)
     return logs - logs[:, :1]

@@ -43,7 +43,7 @@ def join(x: Tensor, window: int, side: int) -> Tensor:
 class Attention(nn.Module):
     """Softmax attention of one unit; input and output (B, H, W, C), or (B, N, C) tokens when global.
 
-    `inner` = heads x channels a head.  `shared` is AlterNet's form: one bias table for all heads (paper §1.12).
+    `inner` = heads x channels a head.  `shared` is AlterNet's form: one bias table for all heads (paper, Fig. 11).
     `attend` may be set to "plain" or "sdpa"; plain multiplies out, which is faster for bf16 training on CPUs and
     has a second derivative, SDPA is faster elsewhere.
     """

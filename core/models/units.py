@@ -46,7 +46,7 @@ def as_map(x: Tensor) -> Tensor:
 def probe(net: Net, point: str = "output", positions: Sequence[int] | None = None) -> Iterator[Taps]:
     """Record unit outputs after the residual add (`output`), or what the branch alone adds (`branch`).
 
-    Hooks are removed on exit.  Source: paper §1.6, §1.10 (measured after the skip-add).
+    Hooks are removed on exit.  Source: paper, Figs. 8 and 9 (measured after the skip-add).
     """
     if point not in ("output", "branch"):
         raise MeasureError(f"There is no probe point {point!r}. Known: output, branch.")

@@ -1,4 +1,4 @@
-"""Accuracy, NLL and ECE of a net on a set of images, hard labels, no mixing (paper §6, item 48)."""
+"""Accuracy, NLL and ECE of a net on a set of images, hard labels, no mixing."""
 
 import torch
 from torch import nn

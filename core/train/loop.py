@@ -1,6 +1,7 @@
 """The training loop: a run in, weights, history and a final measurement out."""
 
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any, Protocol
@@ -87,6 +88,8 @@ class _Training:
         return Feeder(
             self.images, self.indices, self.batch, pad=pad, flip=r.flip, randaugment=r.randaugment, mixup=r.mixup, cutmix=r.cutmix,
             smoothing=r.smoothing, erasing=r.erasing, seed=self.run.seed, device=self.device, dtype=torch.float32,
+            # Pillow would starve a GPU; beside training on the CPU it would only take its cores
+            workers=min(8, max(1, (os.cpu_count() or 2) // 2)) if r.randaugment and self.device.type == "cuda" else 0,
         )  # fmt: skip
 
     def _average(self) -> torch.optim.swa_utils.AveragedModel:
@@ -108,8 +111,11 @@ class _Training:
             save_weights(self.net, self.folder / "weights" / "init.safetensors")
         self.clock, self.cpu_clock = time.perf_counter(), time.process_time()
         self.net.train()
-        while step < self.total:
-            step = self._epoch(step)
+        try:
+            while step < self.total:
+                step = self._epoch(step)
+        finally:
+            self.feeder.close()
         return self._finish()
 
     def _epoch(self, step: int) -> int:
@@ -172,10 +178,10 @@ class _Training:
         self.listener.progress(step, self.total, message)
 
     def _snapshot(self, step: int) -> None:
-        """Weights at the end of warm-up, one third and two thirds (needed for curvature over training, paper §1.4)."""
-        marks = {self.warm: "warmup", self.total // 3: "third", 2 * self.total // 3: "twothirds"}
-        if step in marks and step > 0:
-            save_weights(self._shown(), self.folder / "weights" / f"{marks[step]}.safetensors")
+        """Weights at the end of warm-up, one third and two thirds (needed for curvature over training, paper, Fig. 4)."""
+        for phase, mark in (("warmup", self.warm), ("third", self.total // 3), ("twothirds", 2 * self.total // 3)):
+            if step == mark > 0:
+                save_weights(self._shown(), self.folder / "weights" / f"{phase}.safetensors")
 
     def _shown(self) -> Net:
         return self.average.module if self.average is not None else self.net

@@ -5,6 +5,7 @@ give a net that can be built.  The same changes are open to the native controls 
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import streamlit as st
 
 from core import edit, ribbon
 from core.errors import LabError
-from core.spec import BLOCKS, WORDS, Architecture, Slot, choices, layout, set_unit
+from core.spec import BLOCKS, WORDS, Architecture, Unit, choices, layout, refusal, set_unit
 from pages.ui import pickers
 from pages.ui.stage_view import stage_view
 
@@ -108,21 +109,26 @@ def _act(key: str) -> None:
 
 
 def editable(
-    arch: Architecture, image_size: int, ends: tuple[tuple[str, str], tuple[str, str]], ghost: Sequence[Slot], ghost_title: str
+    arch: Architecture, image_size: int, ends: tuple[tuple[str, str], tuple[str, str]], ghost: Sequence[Unit], ghost_title: str
 ) -> None:
     """The ribbon of the net, to click and to drive with the keyboard."""
     slots = layout(arch, image_size)
-    notes, locked = {}, []
-    for slot in slots:
-        letter = edit.flip_letter(arch, image_size, slot.stage, slot.index)
-        refusal = choices(arch, image_size, slot.stage, slot.index)[letter]
-        if refusal:
-            locked.append(slot.id)
-            notes[slot.id] = f"Stays as it is: {refusal}"
-        else:
-            notes[slot.id] = f"Press to make it {WORDS[letter]}"
+    notes, locked = _clicks(arch, image_size)
     drawing = stage_view(slots, ends=ends, ghost=ghost, ghost_title=ghost_title, notes=notes, locked=locked)
     _RIBBON(key="ribbon", data={"svg": drawing, "focus": pickers.focus()}, on_act_change=lambda: _act("ribbon"), height="content")
+
+
+@lru_cache(maxsize=32)
+def _clicks(arch: Architecture, image_size: int) -> tuple[dict[str, str], list[str]]:
+    """What a press on each unit does, in words, and the units that stay as they are."""
+    notes, locked = {}, []
+    for slot in layout(arch, image_size):
+        letter = edit.flip_letter(arch, image_size, slot.stage, slot.index)
+        why = refusal(arch, image_size, slot.stage, slot.index, letter)
+        notes[slot.id] = f"Stays as it is: {why}" if why else f"Press to make it {WORDS[letter]}"
+        if why:
+            locked.append(slot.id)
+    return notes, locked
 
 
 def options(arch: Architecture, image_size: int, stage: int, index: int) -> None:
@@ -138,7 +144,7 @@ def options(arch: Architecture, image_size: int, stage: int, index: int) -> None
     _OPTIONS(key="options", data={"html": cards, "unit": unit}, on_act_change=lambda: _act("options"), height="content")
 
 
-def _card(arch: Architecture, slot: Slot, letter: str, refusal: str) -> str:
+def _card(arch: Architecture, slot: Unit, letter: str, refusal: str) -> str:
     pressed, says = letter == slot.letter, refusal and short(refusal)
     icon = ribbon.icon(letter, 28, state="refused" if refusal else "")
     state = f'aria-pressed="{str(pressed).lower()}" aria-disabled="{str(bool(refusal)).lower()}"'
@@ -146,7 +152,7 @@ def _card(arch: Architecture, slot: Slot, letter: str, refusal: str) -> str:
     return f'<button type="button" data-letter="{letter}" {state} title="{escape(refusal)}">{icon}{text}</button>'
 
 
-def what(arch: Architecture, slot: Slot, letter: str) -> str:
+def what(arch: Architecture, slot: Unit, letter: str) -> str:
     """What a kind would be in this slot, in a few words."""
     stage = arch.stages[slot.stage - 1]
     heads = f"{stage.heads} head{'s' if stage.heads > 1 else ''}"

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from core import chart as look
+from core import glossary
 from pages.ui import parts
 from pages.ui.copylink import copy_link
 
@@ -142,7 +143,7 @@ def foot_line(foot: str, table: pd.DataFrame, name: str, key: str, svg: Callable
         with st.container(horizontal=True, width="content", vertical_alignment="top", gap="small"):
             with st.popover("Table", type="tertiary", key=f"{key}_table", on_change="rerun") as opened:
                 if opened.open:
-                    st.dataframe(table, hide_index=True, width=720)
+                    st.dataframe(table, hide_index=True, width=720, column_config=_tips(table))
             st.download_button(
                 "CSV",
                 lambda: table.to_csv(index=False).encode(),
@@ -155,6 +156,16 @@ def foot_line(foot: str, table: pd.DataFrame, name: str, key: str, svg: Callable
             if svg is not None:
                 st.download_button("SVG", svg, f"{name}.svg", "image/svg+xml", key=f"{key}_svg", on_click="ignore", type="tertiary")
             copy_link(f"{key}_link")
+
+
+#: columns whose term has another name
+_TERM_OF = {"ci_low": "interval", "ci_high": "interval", "change_low": "interval", "change_high": "interval", "k": "sample"}
+
+
+def _tips(table: pd.DataFrame) -> dict[str, Any]:
+    """What the headings of a table mean, for those that the glossary knows."""
+    terms = {column: _TERM_OF.get(column, column) for column in table.columns}
+    return {column: st.column_config.Column(help=glossary.tip(term)) for column, term in terms.items() if term in glossary.TERMS}
 
 
 def method(card: str, title: str = "How this is measured") -> None:

@@ -157,9 +157,9 @@ def _cost(analysis: Analysis, runs: Sequence[Run], params: Any) -> str:
     times = [seconds(analysis, run, params) for run in runs]
     known = [t for t in times if t is not None]
     return (
-        f"Takes about {words.duration(sum(known))} on this machine."
+        f"Takes about {words.duration(sum(known))}, estimated from training times."
         if len(known) == len(times)
-        else "Takes a minute or less on most machines."
+        else "Nothing was timed here yet, so the time is not known."
     )
 
 
@@ -185,8 +185,7 @@ def images_said(found: Sequence[Answer]) -> str:
     """Which images the results stand on: `256 test images of Fashion-MNIST, seed 0`; unlike sets are said."""
     sets = {}
     for answer in found:
-        # subsets differ in their training images only, and are named after a comma
-        params, title = answer.manifest.get("params") or {}, data.get(answer.run.data).title.partition(",")[0]
+        params, title = answer.manifest.get("params") or {}, data.get(pickers.test_set(answer.run.data)).title
         said = f"{words.count(int(answer.table['images'].iloc[0]))} test images of {title}, seed {params.get('seed', 0)}"
         sets.setdefault(said, []).append(pickers.title(answer.run))
     if len(sets) == 1:

@@ -8,7 +8,7 @@ import re
 
 import streamlit as st
 
-from core import data, presets, store
+from core import data, presets, store, words
 from core.errors import LabError
 from core.run import Run
 from core.spec import Architecture
@@ -49,7 +49,7 @@ def family(run: Run) -> str:
 def title(run: Run) -> str:
     """The name on screen; a seed other than 0 and a part of the images are said."""
     extra = [f"seed {run.seed}"] if run.seed else []
-    extra += [f"{run.fraction:.0%} of the images"] if run.fraction < 1 else []
+    extra += [f"{words.percent(run.fraction, 0)} of the images"] if run.fraction < 1 else []
     name = run.name or presets.name_of(run.arch) or "Yours"
     return f"{name} ({', '.join(extra)})" if extra else name
 
@@ -64,6 +64,11 @@ def images() -> str:
     """The id of the chosen data set; always a known one."""
     chosen = st.session_state.get("d", "")
     return chosen if chosen in data.DATASETS else next(iter(data.DATASETS))
+
+
+def test_set(dataset: str) -> str:
+    """The id of the set whose test images are meant; a subset shares those of the whole."""
+    return data.get(dataset).subset_of or dataset
 
 
 def arch() -> Architecture:

@@ -50,8 +50,9 @@ def price(plan: Plan) -> str:
     run, count = plan.runs[0], len(plan.runs)
     arch = spec.parse(run.arch)
     what = f"{words.some(count, 'run')} of {words.some(plan.epochs, 'epoch')}, {words.count(plan.images)} images each"
-    seconds = cost.train_seconds(arch, run.image_size, plan.images * plan.epochs * count)
-    time = f"about {words.duration(seconds)} on this machine" if seconds else "time unknown until a first run was timed here"
+    speed = cost.train_speed(arch, run.image_size)
+    took = plan.images * plan.epochs * count / speed[0] if speed else 0
+    time = f"about {words.duration(took)} ({speed[1]})" if speed else "time unknown until a first run was timed here"
     disk = spec.count(arch, run.image_size, run.classes)["parameters"] * KEPT * count / 1e6
     return f"{what}: {time}, {max(1, round(disk)):,} MB on disk. You can close this tab."
 

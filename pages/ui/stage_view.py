@@ -8,16 +8,16 @@ from html import escape
 
 from core.chart import CSS
 from core.ribbon import centres, describe, mark, natural_width, number, summary
-from core.spec import Slot
+from core.spec import Unit
 
 #: Fixed margins of `stage_view` for the words at the ends of the line; only what lies between them stretches.
 MARGIN = 66
 _PER_LANE = 16
 
 
-def lanes(slots: Sequence[Slot], most: int = _PER_LANE) -> list[list[Slot]]:
+def lanes(slots: Sequence[Unit], most: int = _PER_LANE) -> list[list[Unit]]:
     """The slots in rows that stay large enough to click: whole stages together where they fit, long stages cut."""
-    rows: list[list[Slot]] = [[]]
+    rows: list[list[Unit]] = [[]]
     for stage in sorted({slot.stage for slot in slots}):
         units = [slot for slot in slots if slot.stage == stage]
         if rows[-1] and len(rows[-1]) + len(units) > most:
@@ -30,10 +30,10 @@ def lanes(slots: Sequence[Slot], most: int = _PER_LANE) -> list[list[Slot]]:
 
 
 def stage_view(
-    slots: Sequence[Slot],
+    slots: Sequence[Unit],
     *,
     ends: tuple[tuple[str, str], tuple[str, str]],
-    ghost: Sequence[Slot] = (),
+    ghost: Sequence[Unit] = (),
     ghost_title: str = "",
     notes: dict[str, str] | None = None,
     locked: Iterable[str] = (),
@@ -88,7 +88,7 @@ def _span(x1: float, x2: float, y: float, colour: str, thick: float) -> str:
     return f'<line class="span" {ends} y1="{number(y)}" y2="{number(y)}" stroke="{colour}" stroke-width="{thick}"/>'
 
 
-def _stage_words(row: Sequence[Slot], xs: Sequence[float], y: float, paint: dict[str, str]) -> list[str]:
+def _stage_words(row: Sequence[Unit], xs: Sequence[float], y: float, paint: dict[str, str]) -> list[str]:
     """For each stage of a lane: its name over map size and channels, and the bracket line."""
     parts = []
     for stage in sorted({slot.stage for slot in row}):
@@ -101,7 +101,7 @@ def _stage_words(row: Sequence[Slot], xs: Sequence[float], y: float, paint: dict
     return parts
 
 
-def _unit(slot: Slot, x: float, y: float, size: tuple[float, float], paint: dict[str, str], note: str, locked: bool) -> str:
+def _unit(slot: Unit, x: float, y: float, size: tuple[float, float], paint: dict[str, str], note: str, locked: bool) -> str:
     said = escape(f"{describe(slot)}{'. ' + note if note else ''}")
     side, step = size
     half = (side + 10) / 2

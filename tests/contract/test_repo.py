@@ -71,9 +71,7 @@ def test_no_pickle_and_no_swallowed_error() -> None:
 
 
 def test_requirements_are_bounded() -> None:
-    """Every requirement has a lowest version, and an upper bound unless it is named here with its reason."""
-    # pyarrow raises its major number every quarter and keeps the few calls that are used here
-    unbounded_above = {"pyarrow"}
+    """Every requirement has a lowest version, and an upper bound."""
     seen = set()
     for name in ("requirements.txt", "requirements-dev.txt"):
         for line in (ROOT / name).read_text().splitlines():
@@ -85,7 +83,7 @@ def test_requirements_are_bounded() -> None:
             if "==" in bounds:
                 continue
             assert ">=" in bounds, f"{name}: {line} has no lowest version"
-            assert "<" in bounds or package in unbounded_above, f"{name}: {line} has no upper bound"
+            assert "<" in bounds, f"{name}: {line} has no upper bound"
     assert {"streamlit", "torch", "timm", "pytest"} <= seen
 
 

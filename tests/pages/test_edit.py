@@ -11,10 +11,13 @@ from core.spec import BLOCKS, layout, parse
 RESNET, ALTER = parse("cccccc-cccccc"), parse("ccwccw-ccmccm")
 
 
-def test_a_click_flips_conv_and_msa_there_and_back() -> None:
+def test_clicks_go_through_conv_msa_mlp_none_and_back() -> None:
     once = edit.flipped(RESNET, 32, 2, 6)
     assert once.notation == "cccccc-cccccm"
-    assert edit.flipped(once, 32, 2, 6) == RESNET
+    twice = edit.flipped(once, 32, 2, 6)
+    thrice = edit.flipped(twice, 32, 2, 6)
+    assert [net.stages[1].letters[-1] for net in (once, twice, thrice)] == ["m", "t", "o"]
+    assert edit.flipped(thrice, 32, 2, 6) == RESNET
 
 
 def test_the_form_of_attention_fits_the_stage() -> None:

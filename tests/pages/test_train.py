@@ -1,6 +1,7 @@
 """The Train page: what would be trained and what it costs, the jobs in every state, the sentence over the curves."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,11 +115,31 @@ def test_the_readers_own_net_stays_in_the_list(opened: Opened, checkout: Path) -
     assert app.session_state["arch"] == presets.resolve(MINE).notation
 
 
+def on_fashion(run: Run) -> Run:
+    """A shipped run once more, as if it had been trained on the images that the lab opens on."""
+    twin = dataclasses.replace(run, data="fashion")
+    shutil.copytree(store.folder(run.id), store.shipped_root() / twin.id)
+    io.write_json(store.shipped_root() / twin.id / "run.json", twin.to_json())
+    return twin
+
+
 def test_what_is_trained_is_not_trained_again(opened: Opened, shipped: list[Run], queued: list[tuple]) -> None:
-    app = opened("train", arch=shipped[0].arch)
+    app = opened("train", arch=on_fashion(shipped[0]).arch)
     app.button(key="train_start").click().run()
     assert not queued
     assert "Trained already" in text(app)
+
+
+def test_a_shipped_net_of_all_images_is_the_ghost_but_no_race(opened: Opened, shipped: list[Run]) -> None:
+    run = mine()
+    job = training(run, progress={"step": 1, "total": 10, "rate": None, "eta_s": None, "message": ""})
+    io.write_atomic(store.folder(shipped[2].id) / "history.jsonl", '{"epoch": 1, "train_loss": 1.0, "accuracy": 0.5}\n')
+    made_jobs.history(run.id, [0.55])
+    with made_jobs.alive(job):
+        app = opened("train", arch=MINE)
+    assert app.selectbox(key="ref").value == shipped[2].id
+    assert "Yours is at <b>55.0 %</b> after 1 of 20 epochs." in text(app)
+    assert "other images" in text(app)
 
 
 def test_a_net_that_does_not_fit_is_refused_in_words(opened: Opened, checkout: Path) -> None:
@@ -165,7 +186,7 @@ def test_a_running_job_shows_epoch_time_and_curves(opened: Opened, shipped: list
 
 
 def test_it_is_compared_at_the_same_epoch(opened: Opened, shipped: list[Run], checkout: Path) -> None:
-    ghost, run = shipped[2], mine()
+    ghost, run = on_fashion(shipped[2]), mine()
     rows = "".join(f'{{"epoch": {i}, "train_loss": 1.0, "accuracy": {0.5 + 0.02 * i}}}\n' for i in range(1, 21))
     io.write_atomic(store.folder(ghost.id) / "history.jsonl", rows)
     job = training(run, progress={"step": 1, "total": 10, "rate": None, "eta_s": None, "message": ""})

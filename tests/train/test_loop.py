@@ -117,8 +117,9 @@ def test_final_numbers_are_those_of_the_stored_file():
     assert not list((folder / "checkpoint").glob("*.safetensors"))
 
 
-def test_snapshots_are_there_and_init_is_rebuilt_from_the_seed():
-    run = make()
+@pytest.mark.parametrize("epochs", [2, 3], ids=["apart", "warm-up ends at a third"])
+def test_snapshots_are_there_and_init_is_rebuilt_from_the_seed(epochs):
+    run = make(epochs=epochs)
     train(run, store.create(run), Ear(), device="cpu")
     for phase in ("init", "warmup", "third", "twothirds", "end"):
         assert store.weights(run.id, phase).exists()
