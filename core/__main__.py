@@ -95,8 +95,8 @@ def train(args: argparse.Namespace) -> dict:
     folder = store.create(run)
     import torch
 
+    from core.io import threads
     from core.jobs import Cancelled
-    from core.train.device import threads
     from core.train.loop import train as work
 
     torch.set_num_threads(threads())
@@ -129,8 +129,8 @@ def measure(args: argparse.Namespace) -> dict:
     import torch
 
     from core import analyses
+    from core.io import threads
     from core.params import parse as settings
-    from core.train.device import threads
 
     torch.set_num_threads(threads())
     analysis = analyses.get(args.analysis)

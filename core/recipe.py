@@ -15,7 +15,10 @@ class Recipe:
     """One way to train.  Defaults are the `quick` recipe; `RECIPES` holds the named ones."""
 
     name: str = param("quick", label="Recipe", origin=OURS, choices=("quick", "paper", "plain", "custom"))
-    epochs: int = param(10, label="Epochs", origin=OURS, low=1, high=2000, help="Passes over the images; `paper` warms up before them.")
+    epochs: int = param(
+        10, label="Epochs", origin=OURS, low=1, high=2000,
+        help="Passes over the images; `paper` warms up before them. Warm-up takes a third of a short run at most.",
+    )  # fmt: skip
     batch: int = param(128, label="Batch", origin=OURS, low=2, high=4096, unit="images")
     lr: float = param(2e-3, label="Learning rate", origin=OURS, low=1e-7, high=10.0, help="Peak of the schedule.")
     weight_decay: float = param(0.05, label="Weight decay", origin=PAPER, low=0.0, high=1.0)
@@ -69,7 +72,8 @@ def get(name: str, **changes: object) -> Recipe:
     """A named recipe with some fields changed; TrainError lists the known names."""
     if name not in RECIPES:
         raise unknown(TrainError, "recipe", name, RECIPES)
-    return replace(RECIPES[name], **changes)
+    other = {field for field, value in changes.items() if value != getattr(RECIPES[name], field, None)} - {"epochs"}
+    return replace(RECIPES[name], **{"name": "custom" if other else name, **changes})
 
 
 def from_dict(values: dict) -> Recipe:

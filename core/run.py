@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from core.errors import StoreError, TrainError
+from core.errors import SpecError, StoreError, TrainError
 from core.io import digest
 from core.presets import name_of
+from core.recipe import Recipe
+from core.spec import parse
 
 ID = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,119}")
 
@@ -52,11 +54,21 @@ class Run:
         object.__setattr__(self, "fraction", float(self.fraction))
         if not self.arch or not self.data:
             raise TrainError("The run names no architecture or no images; it should name both.")
+        try:  # one net, one text: otherwise the same net written in two ways would be two runs
+            object.__setattr__(self, "arch", parse(self.arch).notation)
+        except SpecError as error:
+            raise TrainError(f"The run's arch cannot be built: {error}") from None
 
     @cached_property
     def digest(self) -> str:
-        """16 hex digits of the identity: every field but the label."""
-        return digest({field: value for field, value in dataclasses.asdict(self).items() if field != "name"})
+        """16 hex digits of the identity: every field but the label; of the recipe, what differs from the default.
+
+        So a recipe's name makes no other run, nor does a field that a later version adds.
+        """
+        facts = {field: value for field, value in dataclasses.asdict(self).items() if field != "name"}
+        usual = dataclasses.asdict(Recipe())
+        facts["recipe"] = {k: v for k, v in self.recipe.items() if k != "name" and (k not in usual or v != usual[k])}
+        return digest(facts)
 
     @property
     def id(self) -> str:

@@ -22,6 +22,7 @@ from core.errors import SpecError
 MAX_NOTATION = 512
 MAX_UNITS = 160
 MAX_PARAMETERS = 150_000_000
+MAX_PAIRS = 2**24  # queries x keys of one unit: 4,096 positions that all see each other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +167,11 @@ def _defaults(count: int, stem: str) -> dict[str, Any]:
     return {"width": widths, "window": (4,) * count, "kernel": (3,) * count, "pos": "abs" if stem.startswith("patch") else "rel"}
 
 
+def usual_heads(width: int) -> int:
+    """32 channels a head, or the next fewer heads that divide the width."""
+    return next(heads for heads in range(max(1, width // 32), 0, -1) if width % heads == 0)
+
+
 def parse(text: str) -> Architecture:
     """The architecture that a notation describes.
 
@@ -192,7 +198,7 @@ def parse(text: str) -> Architecture:
     stem = str(given.get("stem", "conv3s2"))
     values = {**_defaults(len(groups), stem), **given}
     widths = values["width"]
-    heads = given.get("heads", tuple(max(1, int(w) // 32) for w in widths))
+    heads = given.get("heads", tuple(map(usual_heads, widths)))
     stages = tuple(
         Stage(letters=g, width=int(w), heads=int(h), window=int(win), kernel=int(k))
         for g, w, h, win, k in zip(groups, widths, heads, values["window"], values["kernel"], strict=True)
@@ -263,7 +269,7 @@ def write(arch: Architecture) -> str:
     add("stem", arch.stem, "conv3s2")
     add("stem_width", arch.stem_width, 0)
     add("width", widths, defaults["width"])
-    add("heads", tuple(stage.heads for stage in arch.stages), tuple(max(1, w // 32) for w in widths))
+    add("heads", tuple(stage.heads for stage in arch.stages), tuple(map(usual_heads, widths)))
     add("window", tuple(stage.window for stage in arch.stages), defaults["window"])
     add("kernel", tuple(stage.kernel for stage in arch.stages), defaults["kernel"])
     add("pos", arch.pos, defaults["pos"])
@@ -337,6 +343,12 @@ def layout(arch: Architecture, image_size: int) -> list[Unit]:
                 raise SpecError(f"Stage {i} would halve a {side}x{side} map. Use fewer stages, a stem of smaller stride, or larger images.")
             side //= step
             window, form = _reach(stage, block, side, i, j)
+            keys = stage.kernel**2 if form == "local" else window**2 if block.kind == "msa" else side**2 if block.kind == "mix" else 0
+            if side**2 * keys > MAX_PAIRS:
+                raise SpecError(
+                    f"Stage {i}, unit {j}: {side**2:,} positions that each see {keys:,} need too much memory. "
+                    "Use windows, a stem of larger stride, or smaller images."
+                )
             filled += letter != "o"
             slots.append(
                 Unit(

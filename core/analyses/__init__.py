@@ -79,9 +79,10 @@ class Subject:
 
         return digest_file(store.weights(self.run.id, self.phase))
 
-    def data_digest(self, split: str) -> str:
-        """Digest of the images of a split."""
-        return data.load(self.run.data, split, self.run.image_size).digest
+    @cached_property
+    def data_digest(self) -> str:
+        """Digest of the test images."""
+        return data.load(self.run.data, "test", self.run.image_size).digest
 
     def images(self, split: str, n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         """(n, 3, H, W) normalised and (n,) labels: a sample balanced over classes, the same for the same seed."""
@@ -115,12 +116,6 @@ def get(analysis_id: str) -> Analysis:
     return catalogue()[analysis_id]
 
 
-def key_of(run: Run, analysis: Analysis, params: Any, phase: str = "end", split: str = "test") -> str:
-    """The folder name that this question's answer has, whether or not it is there yet."""
-    subject = Subject(run, phase=phase)
-    return store.result_key(analysis.id, analysis.version, dataclasses.asdict(params), subject.weights_digest, subject.data_digest(split))
-
-
 def measure_run(
     run_id: str,
     analysis_id: str,
@@ -135,12 +130,14 @@ def measure_run(
     Raises MeasureError if the analysis does not apply to the net; other LabErrors if run, weights or images are missing.
     """
     analysis, run = get(analysis_id), store.find(run_id)
+    if odd := sorted(set(params or {}) - {field.name for field in dataclasses.fields(analysis.params)}):
+        raise unknown(MeasureError, f"setting of {analysis_id}", odd[0], [field.name for field in dataclasses.fields(analysis.params)])
     values = analysis.params(**(params or {}))
     check(values, MeasureError)
     subject = Subject(run, device)
     if reason := analysis.supports(subject.arch):
         raise MeasureError(reason)
-    key = key_of(run, analysis, values)
+    key = store.result_key(analysis.id, analysis.version, dataclasses.asdict(values), subject.weights_digest, subject.data_digest)
     if stored := store.load_result(run_id, analysis_id, key):
         return stored
     begun = time.perf_counter()
@@ -152,7 +149,7 @@ def measure_run(
         "phase": subject.phase,
         "weights": subject.weights_digest,
         "data": run.data,
-        "data_digest": subject.data_digest("test"),
+        "data_digest": subject.data_digest,
         "seconds": time.perf_counter() - begun,
         "device": str(subject.device),
     }

@@ -14,7 +14,7 @@ from core.data.subset import subset
 from core.errors import DataError, unknown
 from core.io import home
 
-__all__ = ["DATASETS", "DatasetSpec", "Images", "available", "data_root", "fetch", "get", "load", "prepared", "subset"]
+__all__ = ["DATASETS", "DatasetSpec", "Images", "available", "data_root", "fetch", "get", "load", "prepared", "subset", "title"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -59,6 +59,14 @@ def get(id: str) -> DatasetSpec:
     if id not in DATASETS:
         raise unknown(DataError, "data set", id, [*DATASETS, f"{folder.PREFIX}/a/folder"])
     return DATASETS[id]
+
+
+def title(id: str) -> str:
+    """The name of a set on screen.  A folder is not looked into, so this is quick and one that was moved has a name too.
+
+    DataError lists the known ids.
+    """
+    return folder.title(id) if id.startswith(folder.PREFIX) else get(id).title
 
 
 def available(id: str, root: Path | None = None) -> str:

@@ -37,13 +37,17 @@ class Listing:
 
 
 def _entries(path: Path, root: Path) -> list[os.DirEntry]:
-    """What lies in a folder, sorted, hidden files left out; DataError on a link that leads out of `root` or to a folder."""
+    """What lies in a folder, sorted, hidden files left out; DataError on a link that leads nowhere, out of `root` or to a folder."""
     try:
         found = sorted((e for e in os.scandir(path) if not e.name.startswith(".")), key=lambda e: e.name)
     except OSError as error:
         raise DataError(f"The folder {path} cannot be read: {error.strerror}.") from error
     for entry in found:
-        if entry.is_symlink() and (entry.is_dir() or not Path(entry.path).resolve().is_relative_to(root)):
+        if not entry.is_symlink():
+            continue
+        if not os.path.exists(entry.path):  # also of links that lead to one another, at which is_dir and resolve raise
+            raise DataError(f"{entry.path} cannot be read: it is a link that ends nowhere.")
+        if entry.is_dir() or not Path(entry.path).resolve().is_relative_to(root):
             raise DataError(f"{entry.path} is a link to a folder or out of {root}; put the pictures themselves there.")
     return found
 
@@ -110,6 +114,11 @@ def _split(root: Path, classes: tuple[str, ...], files: list[Path], labels: np.n
         raise DataError(f"{root} holds {len(files)} pictures; that is too few to keep a fifth of them for testing.")
     parts = {"train": np.flatnonzero(train), "test": np.flatnonzero(~train)}
     return Listing(root, classes, {k: [files[i] for i in p] for k, p in parts.items()}, {k: labels[p] for k, p in parts.items()})
+
+
+def title(id: str) -> str:
+    """The name of a folder set, which is its folder's; nothing is looked up, so it may be gone."""
+    return Path(id.removeprefix(PREFIX)).name or id
 
 
 def spec_of(id: str) -> DatasetSpec:

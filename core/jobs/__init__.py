@@ -13,6 +13,6 @@ Knows no task: a task is a name and JSON arguments, mapped to work in the job's 
 from core.jobs.context import Cancelled, Context
 from core.jobs.engine import cancel, get, metrics, remove, resume, submit, tail
 from core.jobs.engine import everything as list
-from core.jobs.record import Job, Progress
+from core.jobs.record import LIVE, Job, Progress
 
-__all__ = ["Cancelled", "Context", "Job", "Progress", "cancel", "get", "list", "metrics", "remove", "resume", "submit", "tail"]
+__all__ = ["LIVE", "Cancelled", "Context", "Job", "Progress", "cancel", "get", "list", "metrics", "remove", "resume", "submit", "tail"]

@@ -104,7 +104,7 @@ def _launch(place: Path, alive: int, attempt: int) -> None:
     if (place / "exit.json").exists():
         os.replace(place / "exit.json", place / f"exit.{attempt - 1}.json")
     lease.queue_up(asked["device"], asked["priority"], asked["seq"], place.name)  # here, so that order of submission is order of turns
-    env = {**_threads(), "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
+    env = {**os.environ, **_threads(), "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
     env |= {"ALTERLAB_HOME": str(io.home().absolute()), "ALTERLAB_ALIVE_FD": str(alive)}
     _reap()
     try:
@@ -121,15 +121,9 @@ def _launch(place: Path, alive: int, attempt: int) -> None:
 
 
 def _threads() -> dict[str, str]:
-    """The environment with a job's CPU threads: $ALTERLAB_THREADS, else what is set, else half the cores.
-
-    With all of them a busy neighbour would stall the job at every barrier.
-    """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    own = os.environ.get("ALTERLAB_THREADS", "")
-    count = str(max(1, int(own) if own.isdecimal() else cores // 2))
-    chosen = {f"{library}_NUM_THREADS": count for library in ("OMP", "MKL", "OPENBLAS")}
-    return {"OMP_WAIT_POLICY": "passive", **chosen, **os.environ, **(chosen if own.isdecimal() else {})}
+    """The number of CPU threads of a job, for every library that asks."""
+    count = str(io.threads())
+    return {f"{library}_NUM_THREADS": count for library in ("OMP", "MKL", "OPENBLAS")} | {"OMP_WAIT_POLICY": "passive"}
 
 
 def _reap() -> None:

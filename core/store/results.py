@@ -6,9 +6,11 @@ import datetime
 import logging
 import os
 import re
+import shutil
 import subprocess
 import uuid
 import zipfile
+import zlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata
@@ -108,6 +110,7 @@ def save_result(
         aside = place.with_name(f".damaged-{uuid.uuid4().hex}")
         os.rename(place, aside)
         io.publish_folder(place, fill)
+        shutil.rmtree(aside, ignore_errors=True)  # the whole answer is in its place; of the damaged one nothing is wanted
     return place
 
 
@@ -125,7 +128,7 @@ def _read(place: Path) -> Stored | None:
         table = pd.read_parquet(place / "table.parquet")
         with np.load(place / "arrays.npz", allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         log.warning("The stored result %s is damaged (%s); it counts as not measured.", place, error)
         return None
     return Stored(manifest=manifest, table=table, arrays=arrays)

@@ -1,4 +1,4 @@
-"""Runs on disk: found by looking into the two roots, never by building a path from a name that came from outside."""
+"""Runs on disk, in two roots.  A name from outside becomes a path only if it has the form of an id, which leads nowhere else."""
 
 import json
 import os
@@ -26,8 +26,13 @@ def shipped_root() -> Path:
     return io.CHECKOUT / "checkpoints"
 
 
+def _has(root: Path, run_id: str) -> bool:
+    """Whether a root holds the run.  An id has no slash and no leading dot, so that it cannot lead out of the root."""
+    return (root / run_id / "run.json").is_file()
+
+
 def _names(root: Path) -> list[str]:
-    """Names of the run folders in a root, in order."""
+    """Names of the run folders in a root, in order; asks the disk once for each, so it is for lists and not for one run."""
     if not root.is_dir():
         return []
     with os.scandir(root) as entries:
@@ -70,7 +75,7 @@ def folder(run_id: str) -> Path:
     """The folder of a run.  StoreError lists the known ids."""
     if isinstance(run_id, str) and ID.fullmatch(run_id):
         for root in (shipped_root(), user_root()):
-            if run_id in _names(root):
+            if _has(root, run_id):
                 return root / run_id
     raise unknown(StoreError, "run", run_id, [run.id for run in list_runs()])
 
@@ -90,10 +95,10 @@ def create(run: Run) -> Path:
 
     Raises StoreError if the same run is shipped, or if another run already has the id.
     """
-    if run.id in _names(shipped_root()):
+    if _has(shipped_root(), run.id):
         raise StoreError(f"The run {run.id} came with the lab, trained and read-only. Another seed or another name trains it anew.")
     place = user_root() / run.id
-    if run.id in _names(user_root()):
+    if _has(user_root(), run.id):
         if _load(place).digest != run.digest:
             raise StoreError(f"Another run has the id {run.id}. Give this one a name of its own.")
         return place
@@ -133,16 +138,27 @@ def rewrite_history(place: Path, keep: int) -> None:
         io.write_atomic(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
 
 
+@lru_cache(maxsize=4096)
+def _parse_final(path: str, changed: int, size: int) -> dict[str, Any]:
+    value = io.read_json(Path(path))
+    if not isinstance(value, dict):
+        raise ValueError("it holds no JSON object")
+    return value
+
+
 def final(run_id: str) -> dict[str, Any] | None:
-    """The last measurement of a finished run; None while it is unfinished.  StoreError if it is damaged."""
+    """The last measurement of a finished run; None while it is unfinished.  StoreError if it is damaged.
+
+    Read anew only when the file has changed.
+    """
     path = folder(run_id) / "final.json"
     try:
-        value = io.read_json(path)
+        state = path.stat()
+        return dict(_parse_final(str(path), state.st_mtime_ns, state.st_size))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"The last measurement of {run_id} cannot be read ({error}). Train it again or delete {path}.") from error
-    return value if isinstance(value, dict) else None
 
 
 def weights(run_id: str, phase: str = "end") -> Path:

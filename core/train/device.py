@@ -27,17 +27,6 @@ def resolve(name: str = "auto") -> torch.device:
     return device
 
 
-def threads() -> int:
-    """CPU threads for one job: half the cores, at least one, so that a busy neighbour does not stall it at barriers.
-
-    $ALTERLAB_THREADS overrides.  Measured on two shared cores: two threads beside a busy neighbour are 2.6 times
-    slower than one.
-    """
-    if own := os.environ.get("ALTERLAB_THREADS"):
-        return max(1, int(own))
-    return max(1, len(os.sched_getaffinity(0)) // 2 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 2) // 2)
-
-
 def has_bf16(device: torch.device) -> bool:
     """Whether the processor multiplies bf16 in hardware (elsewhere autocast would be slower than fp32)."""
     if device.type == "cuda":

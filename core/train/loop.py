@@ -1,5 +1,7 @@
 """The training loop: a run in, weights, history and a final measurement out."""
 
+import copy
+import fcntl
 import math
 import os
 import time
@@ -53,7 +55,12 @@ def train(run: Run, folder: Path, listener: Listener, *, device: str = "auto", c
     Raises TrainError if it cannot start or the loss is not finite, Cancelled if the listener asked to stop
     (a resume point is kept).
     """
-    return _Training(run, folder, listener, device, compile).go()
+    with (folder / "training.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise TrainError(f"{run.id} is being trained by another process. Wait for it, or stop it.") from None
+        return _Training(run, folder, listener, device, compile).go()
 
 
 class _Training:
@@ -68,17 +75,19 @@ class _Training:
         self.images = data.load(run.data, "train", run.image_size)
         self.test = data.load(run.data, "test", run.image_size)
         self.indices = data.subset(self.images.labels, run.fraction, run.limit, run.seed)
-        self.batch = min(self.recipe.batch, len(self.indices) // 2 * 2)  # even, for Mixup
+        self.batch = min(self.recipe.batch, len(self.indices))
         if self.batch < 2:
             raise TrainError(f"{len(self.indices)} training images are too few; at least 2 are needed.")
         self.feeder = self._feeder()
         self.per_epoch = self.feeder.steps_per_epoch
         self.total = self.per_epoch * self.recipe.total_epochs
-        self.warm = min(self.per_epoch * self.recipe.warmup, max(1, self.total - 1)) if self.recipe.warmup else 0
+        # a run shorter than three times its warm-up still has time to come down again
+        self.warm = min(self.per_epoch * self.recipe.warmup, self.total // 3)
+        self.marks = {"warmup": self.warm, "third": self.total // 3, "twothirds": 2 * self.total // 3}
         self.net: Net = build(self.arch, run.image_size, run.classes, self.recipe.drop_path, seed=run.seed).to(self.device)
         self.net.attend(hardware.attention_form(self.device, self.dtype))
         self.optimiser = make_optimiser(self.net, self.recipe, self.device)
-        self.average = self._average() if self.recipe.ema else None
+        self.average: Net | None = copy.deepcopy(self.net).requires_grad_(False) if self.recipe.ema else None
         self.forward = torch.compile(self.net) if compile else self.net
         self.monitor = data.subset(self.test.labels, 1.0, min(len(self.test.labels), max(1000, len(self.indices) // 4)), 0)
 
@@ -91,11 +100,6 @@ class _Training:
             # Pillow would starve a GPU; beside training on the CPU it would only take its cores
             workers=min(8, max(1, (os.cpu_count() or 2) // 2)) if r.randaugment and self.device.type == "cuda" else 0,
         )  # fmt: skip
-
-    def _average(self) -> torch.optim.swa_utils.AveragedModel:
-        from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-
-        return AveragedModel(self.net, multi_avg_fn=get_ema_multi_avg_fn(self.recipe.ema), use_buffers=True)
 
     def go(self) -> dict[str, Any]:
         """Run from the resume point, or from the start, to the end."""
@@ -128,17 +132,19 @@ class _Training:
             set_rate(self.optimiser, rate(step, self.warm, self.total, self.recipe.lr))
             pending.append(self._step(x, y))
             step, seen = step + 1, seen + len(x)
-            self._snapshot(step)
             now = time.perf_counter()
-            if now - told > REPORT_S or step % self.per_epoch == 0:
+            if now - told > REPORT_S or step % self.per_epoch == 0 or step in self.marks.values():
                 told = now
                 self._collect(pending, step, epoch)
+                self._snapshot(step)  # after the look at the losses: a diverged net is no snapshot
                 self._tell(step, epoch, seen / (time.perf_counter() - begun))
-                if self.listener.cancelled() and step < self.total:
+                if step % self.per_epoch and self.listener.cancelled():
                     self._save_point(step)
                     raise Cancelled
         self._row(step, epoch, seen, time.perf_counter() - begun)
         self._save_point(step)
+        if step < self.total and self.listener.cancelled():
+            raise Cancelled
         return step
 
     def _loss(self, x: Tensor, y: Tensor) -> Tensor:
@@ -156,7 +162,7 @@ class _Training:
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip)
         self.optimiser.step()
         if self.average is not None:
-            self.average.update_parameters(self.net)
+            blend(self.average, self.net, 1 - self.recipe.ema)
         return loss.detach()
 
     def _collect(self, pending: list[Tensor], step: int, epoch: int) -> None:
@@ -179,12 +185,12 @@ class _Training:
 
     def _snapshot(self, step: int) -> None:
         """Weights at the end of warm-up, one third and two thirds (needed for curvature over training, paper, Fig. 4)."""
-        for phase, mark in (("warmup", self.warm), ("third", self.total // 3), ("twothirds", 2 * self.total // 3)):
+        for phase, mark in self.marks.items():
             if step == mark > 0:
                 save_weights(self._shown(), self.folder / "weights" / f"{phase}.safetensors")
 
     def _shown(self) -> Net:
-        return self.average.module if self.average is not None else self.net
+        return self.net if self.average is None else self.average
 
     def _elapsed(self) -> tuple[float, float]:
         now, cpu = time.perf_counter(), time.process_time()
@@ -233,6 +239,16 @@ class _Training:
         for point in (self.folder / "checkpoint").glob("*.safetensors"):
             point.unlink()
         return final
+
+
+@torch.no_grad()
+def blend(average: Net, net: Net, share: float) -> None:
+    """Move an average a `share` of the way to a net: weights and batch-norm statistics; counts are copied, masks left alone."""
+    for kept, now in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
+        if kept.is_floating_point():
+            kept.lerp_(now, share)
+        else:
+            kept.copy_(now)
 
 
 def hash_seed(seed: int, step: int) -> int:

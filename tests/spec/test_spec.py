@@ -90,6 +90,17 @@ def test_a_bad_net_is_refused_at_its_place(text, says):
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["m/stem=patch1", "mt/stem=patch2/width=192/heads=3", "l/stem=patch1/kernel=31", "xt/stem=patch2"])
+def test_a_net_that_no_memory_holds_is_refused_before_it_is_built(text):
+    with pytest.raises(SpecError, match="need too much memory"):
+        count(parse(text), 224, 10)
+
+
+def test_usual_heads_always_divide_the_width():
+    for width in range(8, 2049, 8):
+        assert count(parse(f"m/stem=patch4/width={width}"), 32, 10)["parameters"] > 0
+
+
 def test_alternate_counts_from_the_stage_end_and_never_truncates():
     assert alternate((3, 4, 6, 4), (0, 1, 3, 2)) == "bbb-bbbw-bwbwbw-bwbw"
     with pytest.raises(SpecError, match="at most 1 do"):

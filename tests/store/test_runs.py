@@ -39,18 +39,22 @@ def test_every_field_but_the_label_is_identity(change):
 def test_ids_are_readable_safe_and_the_same_for_the_same_run():
     assert re.fullmatch(r"cc-cm-fashion-s0-[0-9a-f]{8}", RUN.id)
     assert dataclasses.replace(RUN, name="Other").id == RUN.id, "a label does not make another run"
+    assert dataclasses.replace(RUN, recipe={"name": "custom", "lr": 0.002}).id == RUN.id, "nor does a recipe's name"
+    assert dataclasses.replace(RUN, recipe={**RUN.recipe, "epochs": 10}).id == RUN.id, "nor a field at its default"
+    assert dataclasses.replace(RUN, recipe={**RUN.recipe, "epochs": 11}).id != RUN.id
     assert Run(arch="cccccc-cccccc", data="fashion", recipe={}).id.startswith("resnet-mini-fashion-s0-")
     assert Run(**{**RUN.to_json(), "fraction": 1}).id == RUN.id, "1 and 1.0 are the same share"
-    assert Run(arch="cc-cm/width=1,2", data="d", recipe={}).id.startswith("cc-cm-d-s0-")
-    for arch, data in (("../../etc", "folder:/home/me/My Cats/"), ("Ünïcode \0 \n", "..."), ("x" * 500, "y" * 500), ("..", "-")):
-        odd = Run(arch=arch, data=data, recipe={}, seed=2**63 - 1)
+    assert Run(arch="cc-cm/width=32,96", data="d", recipe={}).id.startswith("cc-cm-d-s0-")
+    assert Run(arch="cc-cm/width=32,64/heads=1,2", data="d", recipe={}).id == Run(arch="cc-cm", data="d", recipe={}).id, "one net, one run"
+    for data in ("folder:/home/me/My Cats/", "Ünïcode \0 \n", "../../etc", "y" * 500, "..", "-"):
+        odd = Run(arch="c" * 150, data=data, recipe={}, seed=2**63 - 1)
         assert ID.fullmatch(odd.id) and not odd.id.startswith(".")
     assert "my-cats" in Run(arch="c", data="folder:/home/me/My Cats/", recipe={}).id
 
 
 @pytest.mark.parametrize(
     "field", [{"seed": -1}, {"seed": True}, {"seed": 1.0}, {"limit": -1}, {"fraction": 0}, {"fraction": 1.01}, {"fraction": float("nan")},
-              {"fraction": "1"}, {"image_size": 0}, {"classes": 0}, {"arch": ""}, {"recipe": None}, {"name": 5}],
+              {"fraction": "1"}, {"image_size": 0}, {"classes": 0}, {"arch": ""}, {"arch": "zz"}, {"arch": "../../etc"}, {"recipe": None}, {"name": 5}],
 )  # fmt: skip
 def test_fields_out_of_bounds_are_refused_in_words(field):
     with pytest.raises(TrainError, match=next(iter(field))):

@@ -70,7 +70,7 @@ def test_resume_gives_the_same_weights_as_no_stop(changes, monkeypatch):
     store.delete(plain.id)
     folder = store.create(other)
     monkeypatch.setattr(loop, "REPORT_S", 0.0)
-    for stop in (17, 53):  # inside the first and the second epoch of 40 steps
+    for stop in (17, 40, 53):  # inside the first epoch of 40 steps, at its end, inside the second
         with pytest.raises(Cancelled):
             train(other, folder, Ear(stop), device="cpu")
         assert store.final(other.id) is None
@@ -83,6 +83,38 @@ def test_resume_gives_the_same_weights_as_no_stop(changes, monkeypatch):
     assert rows[0] == rows[1]
     assert [r["epoch"] for r in rows[1]] == [1, 2]
     assert again["seconds"] > 0
+
+
+@pytest.mark.parametrize("arch", ["cwcs", "lt/stem=patch4/width=32"])
+@pytest.mark.parametrize("decay", [0.9, 0.9995])
+def test_an_average_keeps_masks_and_indices_and_follows_the_weights(arch, decay):
+    average, net = build(resolve(arch), 32, 10, seed=0), build(resolve(arch), 32, 10, seed=1)
+    start = {k: v.clone() for k, v in average.state_dict().items()}
+    for _ in range(3):
+        loop.blend(average, net, 1 - decay)
+    for name, kept in average.state_dict().items():
+        now = net.state_dict()[name]
+        assert torch.allclose(kept.float(), (decay**3 * start[name] + (1 - decay**3) * now).float(), atol=1e-5), name
+    for kept, now in zip(average.buffers(), net.buffers(), strict=True):
+        assert kept.shape == now.shape
+    assert torch.isfinite(average.eval()(torch.randn(2, 3, 32, 32))).all()
+    masks = [m.mask for m in average.modules() if hasattr(m, "mask")]
+    assert masks and all(set(m.unique().tolist()) == {float("-inf"), 0.0} for m in masks)
+
+
+def test_a_run_is_not_trained_twice_at_once():
+    run = make()
+    folder = store.create(run)
+
+    class Second(Ear):
+        def metric(self, row):
+            with pytest.raises(TrainError, match="being trained by another process"):
+                train(run, folder, Ear(), device="cpu")
+            super().metric(row)
+
+    ear = Second()
+    train(run, folder, ear, device="cpu")
+    assert len(ear.rows) == 2
 
 
 def test_a_torn_resume_point_falls_back_to_the_one_before(monkeypatch):
