@@ -25,11 +25,6 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{plain(100 * share, digits)} %"
 
 
-def points(share: float, digits: int = 1) -> str:
-    """A difference of two shares in percentage points: 0.021 -> `+2.1 points`."""
-    return f"{signed(100 * share, digits)} points"
-
-
 def count(number: int) -> str:
     """20000 -> `20,000`."""
     return f"{number:,}".replace("-", MINUS)

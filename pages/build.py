@@ -22,6 +22,19 @@ _ROW = {
 }
 
 
+#: sizes at which a net is drawn if it does not fit the chosen images
+_SIZES = (32, 224, 512)
+
+
+def _refusal(arch: Architecture, size: int, classes: int) -> str:
+    """Why a net cannot be built for images of this size, or nothing."""
+    try:
+        count(arch, size, classes)
+    except LabError as error:
+        return str(error)
+    return ""
+
+
 def _base(arch: Architecture) -> str:
     """The preset that the net is compared with: the one it was started from while the stages are the same, else the nearest."""
     chosen = st.session_state.get("build_base", "")
@@ -45,7 +58,7 @@ def _paste() -> None:
         st.session_state["build_refused"] = str(error)
 
 
-def _controls(base: str) -> None:
+def _controls(base: str, fits: bool) -> None:
     with parts.row():
         if base in _ROW:
             st.session_state["build_from"] = base
@@ -75,7 +88,7 @@ def _controls(base: str) -> None:
         with st.container(horizontal=True, vertical_alignment="center", width="content", gap="medium"):
             st.button("Undo", key="build_undo", on_click=pickers.undo, type="tertiary", disabled=not st.session_state.get("arch_undo"))
             copy_link("build_link")
-            if st.button("Show as PyTorch", key="build_code", type="tertiary"):
+            if st.button("Show as PyTorch", key="build_code", type="tertiary", disabled=not fits):
                 _code(pickers.arch())
 
 
@@ -124,8 +137,8 @@ def _notation(arch: Architecture) -> None:
 def _numbers(arch: Architecture, base: str, size: int, classes: int) -> None:
     now = count(arch, size, classes)
     title = presets.PRESETS[base].title if base else ""
-    compare = base and presets.resolve(base) != arch
-    then = count(presets.resolve(base), size, classes) if compare else None
+    before = presets.resolve(base) if base else arch
+    then = count(before, size, classes) if before != arch and not _refusal(before, size, classes) else None
     more = f"{words.signed((now['parameters'] - then['parameters']) / 1e6)} M against {title}" if then else ""
     parts.big("Weights", *words.millions(now["parameters"]).split(" "), below=more)
     less = f"{words.signed((now['flops'] - then['flops']) / 1e6, 1)} MFLOP against {title}" if then else ""
@@ -145,27 +158,33 @@ def _numbers(arch: Architecture, base: str, size: int, classes: int) -> None:
 
 def _page() -> None:
     chosen, arch = data.get(pickers.images()), pickers.arch()
-    size = chosen.image_size
+    size, classes = chosen.image_size, len(chosen.classes)
     base = _base(arch)
     parts.header("What if this block were attention?", over="Make")
-    refusal = ""
-    try:
-        count(arch, size, len(chosen.classes))
-    except LabError as error:
-        refusal = f"**This net does not fit {chosen.title} at {size}×{size}.** {error} It is drawn for 32×32 pixels."
-        size = presets.PRESETS[base].image_size if base else 32
-    st.session_state["build_size"], st.session_state["build_classes"] = size, len(chosen.classes)
+    refusal, fits = "", True
+    if why := _refusal(arch, size, classes):
+        others = (presets.PRESETS[base].image_size if base else 32, *_SIZES)
+        other = next((s for s in others if not _refusal(arch, s, classes)), 0)
+        shown = f"It is drawn for {other}×{other} pixels." if other else "Mend it under **Notation**, or start from another net."
+        refusal = f"**This net does not fit {chosen.title} at {size}×{size}.** {why} {shown}"
+        size, fits = other or size, bool(other)
+    st.session_state["build_size"], st.session_state["build_classes"] = size, classes
     parts.take(edit.difference(arch, presets.resolve(base or pickers.DEFAULT_ARCH), presets.PRESETS[base or pickers.DEFAULT_ARCH].title))
     for sentence in (pickers.arch_error() and f"**The net in this link cannot be built.** {pickers.arch_error()}", refusal):
         if sentence:
             states.note(sentence)
-    _controls(base)
+    _controls(base, fits)
+    if not fits:
+        if editor.refused():
+            states.note(f"**Not changed.** {editor.refused()}")
+        _notation(arch)
+        return
     stage, index = editor.place(arch, pickers.focus())
     pickers.set_focus(f"s{stage}u{index}")
     title = next((short for preset, short in _ROW.items() if preset == base), presets.PRESETS[base].title if base else "")
-    ghost = layout(presets.resolve(base), size) if base else ()
-    channels = f"{chosen.image_size}×{chosen.image_size}×{chosen.channels}"
-    editor.editable(arch, size, (("Image", channels), editor.head_words(arch, len(chosen.classes))), ghost, title)
+    ghost = layout(presets.resolve(base), size) if base and not _refusal(presets.resolve(base), size, classes) else ()
+    channels = f"{size}×{size}×{chosen.channels}"
+    editor.editable(arch, size, (("Image", channels), editor.head_words(arch, classes)), ghost, title)
     left, right = st.columns([588, 300], gap="large")
     with left, st.container(key="build_left"):
         parts.h2(f"Stage {stage}, unit {index}", "click a unit, or use the arrow keys and Space")
@@ -179,7 +198,7 @@ def _page() -> None:
         with st.expander("Depth, widths, heads, windows, stem and head :gray[One row per stage.]"):
             twin.settings(arch, size)
     with right:
-        _numbers(arch, base, size, len(chosen.classes))
+        _numbers(arch, base, size, classes)
 
 
 with states.guard():

@@ -49,31 +49,18 @@ def body(head: st.delta_generator.DeltaGenerator, show: str, of: str) -> None:
         st.space("xsmall")
         pictures(shown, show, of, focus)
     missing = [run for run in runs if run.id not in found or found[run.id].stale]
-    if stale := [answer for answer in shown if answer.stale]:
-        parts.sub(f"{_names(stale)}: measured before the last change of the method or the weights.")
+    if stale := measured.stale_said(shown):
+        parts.sub(stale)
     if missing:
         measured.pending(ANALYSIS, missing, params, "frequency")
     if shown:
         unit(shown, of)
 
 
-def _names(found: list[Answer]) -> str:
-    return ", ".join(pickers.title(answer.run) for answer in found)
-
-
-def tables(found: list[Answer]) -> dict[str, pd.DataFrame]:
-    """Tables by the net's name on screen, told apart where two nets have one name."""
-    named: dict[str, pd.DataFrame] = {}
-    for answer in found:
-        title = pickers.title(answer.run)
-        named[title if title not in named else f"{title} ({answer.run.id[-4:]})"] = answer.table
-    return named
-
-
 def sentence(found: list[Answer], of: str) -> str:
     """The takeaway; branches have no before and after, so nothing is claimed of them."""
     if of == "output":
-        return fourier.takeaway(tables(found))
+        return fourier.takeaway(measured.tables(found))
     return "What each unit **adds** to its input. Whether it blurs or sharpens shows in the unit output, not here."
 
 
@@ -86,7 +73,7 @@ def nothing(runs: list[Run]) -> str:
 
 def pictures(found: list[Answer], show: str, of: str, focus: str) -> None:
     """One panel a net on the same y axis, the change by kind beside or below, the foot line."""
-    named, stored = tables(found), [answer.manifest["key"] for answer in found]
+    named, stored = measured.tables(found), [answer.manifest["key"] for answer in found]
     # room below for the number under the focused unit and the stage numbers
     scale = domain(pd.concat([t.loc[t["top"] | (show == "all"), "delta_log_amplitude"] for t in named.values()]), below=0.2)
     steps = of == "output" and show == "high" and any(len(fourier.by_kind(t)) for t in named.values())

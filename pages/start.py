@@ -4,60 +4,48 @@ from pages.ui import frame
 
 frame.require()
 
+import dataclasses
 from html import escape
 
 import pandas as pd
 import streamlit as st
 
-from core import data, presets, ribbon, store, words
+from core import presets, ribbon, words
 from core.analyses import fourier
 from core.analyses._pictures import domain, over_depth
 from core.chart import family_token
 from core.run import Run
 from core.spec import count, layout
-from pages.ui import figure, parts, pickers, states
+from pages.ui import figure, measured, parts, pickers, states
+from pages.ui.measured import Answer
 
 _CLAIM = "A paper says that attention blurs what it sees and convolution sharpens it."
 
 
-def _measured(runs: list[Run]) -> dict[str, tuple[Run, pd.DataFrame]]:
-    """Title -> (run, stored table) for each run whose unit outputs were measured."""
-    found = {}
-    for run in runs:
-        stored = [m for m in store.list_results(run.id, "fourier") if m.get("params", {}).get("of") == "output" and not m.get("error")]
-        if stored:
-            largest = max(stored, key=lambda m: (m.get("version", 0), (m.get("params") or {}).get("images", 0)))
-            result = store.load_result(run.id, "fourier", largest["key"])
-            if result is not None:
-                found[pickers.title(run)] = (run, result.table)
-    return found
-
-
-def _picture(measured: dict[str, tuple[Run, pd.DataFrame]], sentence: str) -> None:
-    rows = {title: fourier.points(table, title) for title, (_, table) in measured.items()}
+def _picture(found: list[Answer], sentence: str) -> None:
+    named = measured.tables(found)
+    rows = {title: fourier.points(table, title) for title, table in named.items()}
     both = pd.concat([r.assign(net=title) for title, r in rows.items()], ignore_index=True)
     scale = domain(pd.concat([both["low"], both["high"]]))
+    runs = {title: answer.run for title, answer in zip(named, found, strict=True)}
 
     def panel(number: int, title: str):
-        run = measured[title][0]
         return lambda theme: over_depth(
             rows[title],
             title=fourier.TITLE,
             theme=theme,
             heading=title,
-            family=pickers.family(run),
+            family=pickers.family(runs[title]),
             scale=scale,
             ticks=number == 0,
             select=False,
             height=190,
         )
 
-    images, seed = int(both["images"].iloc[0]), int(both["seed"].iloc[0])
-    sets = words.seq(sorted({data.get(pickers.test_set(run.data)).title for run, _ in measured.values()}))
-    seeds = sorted({run.seed for run, _ in measured.values()})
+    seeds = sorted({answer.run.seed for answer in found})
     trained = f"one training seed a net ({seeds[0]})" if len(seeds) == 1 else f"training seeds {words.seq([str(s) for s in seeds])}"
     foot = (
-        f"{words.count(images)} test images of {sets}, drawn with seed {seed}; {trained}. Relative to each unit’s own zero frequency. "
+        f"{measured.images_said(found)} {trained[0].upper()}{trained[1:]}. Relative to each unit’s own zero frequency. "
         "Hatched: the unit that halves the map; its jump is a change of resolution and counts in no mean. Whiskers: 95 % over images."
     )
     columns = [
@@ -125,12 +113,14 @@ def _card(preset: str, run: Run | None) -> None:
 def _page() -> None:
     parts.header("See how vision transformers work")
     shipped = pickers.shipped()
-    measured = _measured(shipped)
-    if measured:
-        sentence = fourier.takeaway({title: table for title, (_, table) in measured.items()})
+    found = list(measured.answers(fourier.ANALYSIS, shipped, dataclasses.asdict(fourier.Params(of="output"))).values())
+    if found:
+        sentence = fourier.takeaway(measured.tables(found))
         parts.take(f"{_CLAIM} {sentence}")
         _ways()
-        _picture(measured, sentence)
+        _picture(found, sentence)
+        if stale := measured.stale_said(found):
+            parts.sub(stale)
     else:
         parts.take(f"{_CLAIM} Build nets of both, train them on real images, and see **what each block does**.")
         _ways()

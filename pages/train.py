@@ -23,7 +23,6 @@ SHARES = {0.02: "2 %", 0.06: "6 %", 0.1: "10 %", 0.5: "50 %", 1.0: "All"}
 LIMITS = (0, 500, 1000, 2000, 5000, 10_000, 20_000)
 DEVICES = {"auto": "Automatic", "cpu": "CPU", "cuda": "GPU"}
 Slot = st.delta_generator.DeltaGenerator
-LIVE = ("waiting", "running", "cancelling")
 
 
 def page() -> None:
@@ -90,7 +89,7 @@ def pick_images() -> str:
     def changed() -> None:
         st.session_state["d"] = st.session_state["train_images"]
 
-    st.selectbox("Images", list(data.DATASETS), format_func=lambda i: data.get(i).title, key="train_images", on_change=changed, width=128)
+    st.selectbox("Images", list(data.DATASETS), format_func=data.title, key="train_images", on_change=changed, width=128)
     return st.session_state["train_images"]
 
 
@@ -136,13 +135,13 @@ def begin(plan: Plan) -> None:
 
 def live(take: Slot, plan: Plan, ghost: Run | None) -> None:
     """Takeaway, curves and jobs; the page's only polling part, asking every second while a job is alive."""
-    before = {(job.id, job.state) for job in jobs.list() if job.state in LIVE}
+    before = {(job.id, job.state) for job in jobs.list() if job.state in jobs.LIVE}
 
     @st.fragment(run_every=1.0 if before else None)
     def poll() -> None:
         with states.guard():
             everything = jobs.list()
-            if {(job.id, job.state) for job in everything if job.state in LIVE} != before:
+            if {(job.id, job.state) for job in everything if job.state in jobs.LIVE} != before:
                 st.rerun()
             if st.session_state.pop("job_open", None):
                 frame.go("frequency")
@@ -284,7 +283,7 @@ def foot_text(shown: Sequence[Run], ghost: Run | None) -> str:
         run = shown[0]
         others = [str(other.seed) for other in shown[1:]]
         thin = f"; seed{'s' if len(others) > 1 else ''} {words.seq(others)} as thin lines" if others else ""
-        title, images = pickers.title(dataclasses.replace(run, seed=0)), data.get(run.data).title
+        title, images = pickers.title(dataclasses.replace(run, seed=0)), pickers.set_title(run.data)
         text.append(f"{title}: seed {run.seed}{thin}, {images}, recipe {run.recipe.get('name', '')}.")
         rows = store.history(run.id)
         tested = rows[-1].get("n_test") if rows else None

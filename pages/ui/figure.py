@@ -16,33 +16,6 @@ from pages.ui.copylink import copy_link
 Draw = Callable[[str], Any]
 
 
-def figure(
-    chart: Draw,
-    takeaway: str,
-    foot: str,
-    table: pd.DataFrame,
-    name: str,
-    key: str,
-    *,
-    select: bool = False,
-    show_takeaway: bool = False,
-    title: str = "",
-) -> Any:
-    """Draws `chart(theme)` (an undressed Altair chart) with its foot line; the takeaway is also the alt text.
-
-    `table` holds the numbers behind the picture, `name` becomes the file name of downloads.  With `select` the
-    chart's named selections are returned as Streamlit's event.
-    """
-    if show_takeaway:
-        parts.take(takeaway)
-    drawn = on_page(chart)
-    event = st.altair_chart(
-        drawn, theme=None, width="stretch", key=f"{key}_chart", alt=parts.spoken(takeaway), on_select="rerun" if select else "ignore"
-    )
-    foot_line(foot, table, name, key, lambda: svg_file(chart, title or takeaway, foot))
-    return event
-
-
 def on_page(chart: Draw) -> Any:
     """The chart dressed for this reader; a single view takes the page's width and keeps the height it was given."""
     theme = parts.theme()
@@ -52,21 +25,16 @@ def on_page(chart: Draw) -> Any:
     return look.dress(drawn, theme)
 
 
-def panels(
-    charts: Sequence[Draw], takeaway: str, foot: str, table: pd.DataFrame, name: str, key: str, *, select: bool = False, title: str = ""
-) -> list[Any]:
-    """Linked charts side by side (one under the other on a phone) with one foot line; the caller gives them one y range.
+def panels(charts: Sequence[Draw], takeaway: str, foot: str, table: pd.DataFrame, name: str, key: str) -> None:
+    """Charts side by side (one under the other on a phone) with one foot line; the caller gives them one y range.
 
-    In the SVG the same charts stand in one row.
+    `charts` are `chart(theme)`, undressed; the takeaway is also the alt text; `table` holds the numbers behind the picture, `name`
+    becomes the file name of downloads.  In the SVG the same charts stand in one row.
     """
-    events = []
     for number, (column, chart) in enumerate(zip(st.columns(len(charts), gap="medium"), charts, strict=True)):
-        drawn = on_page(chart)
         said = parts.spoken(takeaway) if number == 0 else f"Panel {number + 1} of the same figure"
-        mode = "rerun" if select else "ignore"
-        events.append(column.altair_chart(drawn, theme=None, width="stretch", key=f"{key}_chart_{number}", alt=said, on_select=mode))
-    foot_line(foot, table, name, key, lambda: svg_file(charts, title or takeaway, foot))
-    return events
+        column.altair_chart(on_page(chart), theme=None, width="stretch", key=f"{key}_chart_{number}", alt=said)
+    foot_line(foot, table, name, key, lambda: svg_file(charts, takeaway, foot))
 
 
 def beside(charts: Sequence[Any], panel_width: int = 290) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core import data, jobs, presets, words
-from pages.ui import address, parts, pickers, style
+from pages.ui import address, parts, pickers, states, style
 
 PAGES = Path(__file__).resolve().parents[1]
 _UI = Path(__file__).resolve().parent
@@ -44,8 +44,9 @@ def run() -> None:
     page = st.navigation(pages(), expanded=True)
     st.html(style.CSS)
     st.logo(LOGO, size="medium")
-    pickers.take_links()
-    with st.sidebar:
+    with states.guard():
+        pickers.take_links()
+    with st.sidebar, states.guard():
         sidebar()
     page.run()
 
@@ -91,7 +92,7 @@ def sidebar() -> None:
     if missing := st.session_state.get("m_missing", 0):
         parts.sub(f"{words.some(missing, 'net')} of the link {'is' if missing == 1 else 'are'} not on this machine.")
     sets = list(data.DATASETS)
-    st.selectbox("Images", sets, format_func=_title, key="d", persist_state="session", on_change=address.moved, args=("d",))
+    st.selectbox("Images", sets, format_func=pickers.set_title, key="d", persist_state="session", on_change=address.moved, args=("d",))
     pickers.write_links(models, sets[0])
     with st.container(key="side_foot"):
         st.html(f'<div class="lab-foot">{escape(machine())}</div>')
@@ -105,10 +106,6 @@ def _untrained() -> list[str]:
     if arch.notation in {run.arch for run in pickers.runs()}:
         return []
     return [parts.chip_html("you", presets.name_of(arch.notation) or "Yours", "not trained")]
-
-
-def _title(dataset: str) -> str:
-    return data.get(dataset).title if dataset in data.DATASETS else dataset
 
 
 @st.cache_data(show_spinner=False)
@@ -125,8 +122,8 @@ def device() -> str:
 
 def machine() -> str:
     """`CPU · 2 cores · queue empty`."""
-    states = [job.state for job in jobs.list()]
-    running, waiting = sum(s in ("running", "cancelling") for s in states), states.count("waiting")
+    found = [job.state for job in jobs.list()]
+    running, waiting = sum(s in ("running", "cancelling") for s in found), found.count("waiting")
     queue = ", ".join(f"{n} {word}" for n, word in ((running, "running"), (waiting, "waiting")) if n)
     return f"{device()} · {queue or 'queue empty'}"
 

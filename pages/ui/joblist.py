@@ -40,6 +40,14 @@ def run_of(job: jobs.Job) -> Run | None:
         return None
 
 
+def busy(run_id: str, everything: Sequence[jobs.Job]) -> str:
+    """What a live job does with a run, `trained` or `measured`; "" if none needs it."""
+    live = [job for job in everything if job.state in jobs.LIVE]
+    if any(trained(job) == run_id for job in live):
+        return "trained"
+    return "measured" if any(job.args.get("run") == run_id for job in live) else ""
+
+
 def trained(job: jobs.Job) -> str:
     """Id of the run that a training job is for, stored or not; "" for other jobs."""
     given = job.args.get("run")
@@ -51,17 +59,11 @@ def trained(job: jobs.Job) -> str:
 
 def said(job: jobs.Job, waiting: Sequence[str]) -> tuple[str, float | None]:
     """(progress in words, share done or None) of a job; `waiting` are the ids in line, first first."""
-    told = job.progress
-    if job.state in ("running", "cancelling"):
-        if told is None or not told.total:
-            return "starting", 0.0
-        text = told.message or f"{told.step} of {told.total}"
-        if job.state == "running" and told.eta_s:
-            text += f" · {measured.left(told.eta_s)}"
-        return text, told.step / told.total
     if job.state == "waiting":
         place = waiting.index(job.id) if job.id in waiting else 0
         return ("next in line" if place == 0 else f"{_ordinal(place + 1)} in line"), None
+    if job.state in jobs.LIVE:
+        return measured.progress(job)
     if job.state == "succeeded":
         return _outcome(job), None
     return job.reason or ("stopped; what was saved is kept" if job.state == "cancelled" else "no reason was left"), None
@@ -82,12 +84,16 @@ def _outcome(job: jobs.Job) -> str:
 
 def finished(run: Run) -> str:
     """`90.6 % after 20 epochs, 3 min` of a trained run."""
-    final = store.final(run.id) or {}
-    if "accuracy" not in final:
-        return "not trained to the end"
-    epochs = len(store.history(run.id)) or run.recipe.get("epochs", 0)
-    time = f", {words.duration(final['seconds'])}" if final.get("seconds") else ""
-    return f"{words.percent(final['accuracy'])} after {words.some(epochs, 'epoch')}{time}"
+    try:
+        final = store.final(run.id)
+    except StoreError as error:
+        return str(error)
+    accuracy = pickers.accuracy(run)
+    if final is None or accuracy is None:
+        return "not trained to the end" if final is None else "its last measurement is damaged; train it again"
+    epochs, seconds = len(store.history(run.id)) or run.recipe.get("epochs", 0), final.get("seconds")
+    time = f", {words.duration(seconds)}" if isinstance(seconds, int | float) and seconds > 0 else ""
+    return f"{words.percent(accuracy)} after {words.some(epochs, 'epoch')}{time}"
 
 
 def rows(all_jobs: Sequence[jobs.Job]) -> None:
@@ -212,12 +218,12 @@ def _delete(run: Run, job_id: str) -> None:
     parts.sub(f"**{pickers.title(run)}**, seed {run.seed}: {what}")
     with st.container(horizontal=True), states.guard():
         if st.button("Delete", key="delete_run", type="primary"):
-            others = [job for job in jobs.list() if trained(job) == run.id]
-            if any(job.state in ("waiting", "running", "cancelling") for job in others):
-                raise StoreError(f"{pickers.title(run)} is being trained right now. Stop that first.")
+            everything = jobs.list()
+            if what := busy(run.id, everything):
+                raise StoreError(f"{pickers.title(run)} is being {what} right now, or waits for that. Stop that first.")
             _close()
             store.delete(run.id)
-            for job in others:
+            for job in [job for job in everything if trained(job) == run.id]:
                 jobs.remove(job.id)
             st.rerun()
         if job_id and st.button("Only remove the line", key="remove_line"):

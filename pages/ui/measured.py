@@ -8,13 +8,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import cost, data, io, jobs, spec, store, words
+from core import cost, io, jobs, spec, store, words
 from core.analyses import Analysis
 from core.errors import StoreError
 from core.run import Run
 from pages.ui import pickers, states
 
-LIVE = ("waiting", "running", "cancelling")
 #: Loading torch, the net and the images before the first forward pass [s], on two ordinary cores.
 START_S = 6
 
@@ -46,6 +45,21 @@ def answers(analysis: Analysis, runs: Sequence[Run], wanted: dict[str, Any], fre
                 found[run.id] = Answer(run=run, table=table, manifest=manifest, stale=_stale(analysis, run, manifest))
                 break
     return found
+
+
+def tables(found: Sequence[Answer]) -> dict[str, pd.DataFrame]:
+    """Tables by the net's name on screen, told apart where two nets have one name."""
+    named: dict[str, pd.DataFrame] = {}
+    for answer in found:
+        title = pickers.title(answer.run)
+        named[title if title not in named else f"{title} ({answer.run.id[-4:]})"] = answer.table
+    return named
+
+
+def stale_said(found: Sequence[Answer]) -> str:
+    """Which results are older than the method or the weights, in a sentence; "" if none is."""
+    names = ", ".join(pickers.title(answer.run) for answer in found if answer.stale)
+    return f"{names}: measured before the last change of the method or the weights." if names else ""
 
 
 def _fits(params: dict[str, Any], wanted: dict[str, Any], free: Sequence[str]) -> bool:
@@ -123,15 +137,15 @@ def pending(analysis: Analysis, runs: Sequence[Run], params: Any, key: str) -> N
 
 
 def _alive(job: jobs.Job | None) -> bool:
-    return job is not None and job.state in LIVE
+    return job is not None and job.state in jobs.LIVE
 
 
 def _cards(analysis: Analysis, runs: Sequence[Run], found: dict[str, jobs.Job | None], params: Any, key: str) -> None:
     missing = []
     for run in runs:
         job, title = found[run.id], pickers.title(run)
-        if job is not None and job.state in LIVE:
-            share, text = progress(job)
+        if job is not None and job.state in jobs.LIVE:
+            text, share = progress(job)
             with st.container(border=True):
                 if states.running(f"**{title}** · {text}", share, key=f"{key}_stop_{run.id}"):
                     jobs.cancel(job.id)
@@ -163,17 +177,17 @@ def _cost(analysis: Analysis, runs: Sequence[Run], params: Any) -> str:
     )
 
 
-def progress(job: jobs.Job) -> tuple[float, str]:
-    """(share done, words) of a live job: `64 of 256 images, about 22 s left`."""
-    if job.state == "cancelling":
-        return 0.0, "stopping"
-    if job.state == "waiting":
-        return 0.0, "waiting for its turn"
+def progress(job: jobs.Job) -> tuple[str, float]:
+    """(words, share done) of a live job: `64 of 256 images · about 22 s left`."""
     told = job.progress
+    if job.state == "waiting":
+        return "waiting for its turn", 0.0
     if told is None or not told.total:
-        return 0.0, "starting"
-    text = told.message or f"{told.step} of {told.total}"
-    return told.step / told.total, text + (f", {left(told.eta_s)}" if told.eta_s else "")
+        return "stopping" if job.state == "cancelling" else "starting", 0.0
+    text, share = told.message or f"{told.step} of {told.total}", told.step / told.total
+    if job.state == "cancelling":
+        return f"stopping · {text}", share
+    return text + (f" · {left(told.eta_s)}" if told.eta_s else ""), share
 
 
 def left(seconds: float) -> str:
@@ -185,7 +199,7 @@ def images_said(found: Sequence[Answer]) -> str:
     """Which images the results stand on: `256 test images of Fashion-MNIST, seed 0`; unlike sets are said."""
     sets = {}
     for answer in found:
-        params, title = answer.manifest.get("params") or {}, data.get(pickers.test_set(answer.run.data)).title
+        params, title = answer.manifest.get("params") or {}, pickers.set_title(pickers.test_set(answer.run.data))
         said = f"{words.count(int(answer.table['images'].iloc[0]))} test images of {title}, seed {params.get('seed', 0)}"
         sets.setdefault(said, []).append(pickers.title(answer.run))
     if len(sets) == 1:

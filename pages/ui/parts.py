@@ -76,20 +76,10 @@ def svg(markup: str) -> None:
     st.html(img(markup))
 
 
-def rule() -> None:
-    """A hairline."""
-    st.html('<div class="lab-rule"></div>')
-
-
 def chip_html(family: str, text: str, right: str = "") -> str:
     """One net: its mark, its name, a value at the right end."""
     value = f"<i>{escape(right)}</i>" if right else ""
     return f'<div class="lab-chip">{img(ribbon.family_icon(family, 15))}<span>{escape(text)}</span>{value}</div>'
-
-
-def chip(family: str, text: str, right: str = "") -> None:
-    """Draws `chip_html`."""
-    st.html(chip_html(family, text, right))
 
 
 def key(letters: dict[str, str]) -> None:

@@ -4,6 +4,7 @@ All of it stands in the page's address (`m`, `d`, `arch`) and comes back from th
 against what is known before it is used; a path is never made from it.
 """
 
+import math
 import re
 
 import streamlit as st
@@ -36,9 +37,13 @@ def shipped() -> list[Run]:
 
 
 def accuracy(run: Run) -> float | None:
-    """Test accuracy after training (a share), or None while there is none."""
-    final = store.final(run.id)
-    return final.get("accuracy") if final else None
+    """Test accuracy after training (a share), or None while there is none that can be read."""
+    try:
+        share = (store.final(run.id) or {}).get("accuracy")
+    except LabError:  # damaged: the net counts as not trained to the end, and can be trained again
+        return None
+    known = isinstance(share, int | float) and not isinstance(share, bool) and math.isfinite(share)
+    return float(share) if known else None
 
 
 def family(run: Run) -> str:
@@ -67,8 +72,17 @@ def images() -> str:
 
 
 def test_set(dataset: str) -> str:
-    """The id of the set whose test images are meant; a subset shares those of the whole."""
-    return data.get(dataset).subset_of or dataset
+    """The id of the set whose test images are meant; a subset shares those of the whole.  Any other id stands for itself."""
+    known = data.DATASETS.get(dataset)
+    return (known.subset_of if known else "") or dataset
+
+
+def set_title(dataset: str) -> str:
+    """The name of a data set on screen; an id that this version does not know stands for itself."""
+    try:
+        return data.title(dataset)
+    except LabError:
+        return dataset
 
 
 def arch() -> Architecture:

@@ -1,14 +1,16 @@
 """What a press of Train would start, what it costs, and starting it."""
 
 import dataclasses
+import math
 
 from core import cost, data, jobs, presets, recipe, spec, store, words
 from core.errors import LabError
 from core.run import Run
 from pages.ui import pickers
 
-#: Weights kept of a run: five snapshots, and three times the weights in its resume point; 4 bytes each.
-KEPT = (5 + 3) * 4
+#: Bytes on disk for each weight of a run while it trains: five snapshots in fp16, and the last two resume points, each with the
+#: weight and the optimiser's two moments in fp32.
+KEPT = 5 * 2 + 2 * 3 * 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,13 +56,13 @@ def price(plan: Plan) -> str:
     took = plan.images * plan.epochs * count / speed[0] if speed else 0
     time = f"about {words.duration(took)} ({speed[1]})" if speed else "time unknown until a first run was timed here"
     disk = spec.count(arch, run.image_size, run.classes)["parameters"] * KEPT * count / 1e6
-    return f"{what}: {time}, {max(1, round(disk)):,} MB on disk. You can close this tab."
+    return f"{what}: {time}, at most {math.ceil(disk):,} MB on disk. You can close this tab."
 
 
 def start(plan: Plan) -> list[Run]:
     """Queue one job a seed; returns the runs that were trained already and are not trained again."""
     known = {run.id for run in store.list_runs()}
-    done = [run for run in plan.runs if run.id in known and store.final(run.id)]
+    done = [run for run in plan.runs if run.id in known and pickers.accuracy(run) is not None]
     for run in plan.runs:
         if run not in done:
             store.create(run)

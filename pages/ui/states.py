@@ -1,4 +1,4 @@
-"""What stands where a figure would: empty, running, failed, stale; and the guard that turns errors into plain words."""
+"""What stands where a figure would: empty, running, failed; and the guard that turns errors into plain words."""
 
 import logging
 import secrets
@@ -58,13 +58,6 @@ def failed(title: str, text: str, reference: str = "", button: str = "", key: st
             f'<div class="lab-sub" style="font-size:15px;margin-top:6px">{parts.rich(text + more)}</div>'
         )
         return bool(button) and st.button(button, key=key, type="primary")
-
-
-def stale(key: str) -> bool:
-    """The line over a figure that was measured before the last change; True when it should be measured again."""
-    with parts.row():
-        parts.sub("Measured before the last change of the method or the weights.")
-        return st.button("Measure again", key=key, type="tertiary")
 
 
 def note(text: str, button: str = "", key: str = "", on_click: Callable | None = None, args: tuple = ()) -> None:

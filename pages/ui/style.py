@@ -37,7 +37,6 @@ border:1px solid var(--lab-line);border-radius:10px;padding:12px 16px}}
 [class*="st-key-note_"]{{padding-bottom:4px}}
 [class*="st-key-note_"] .lab-note{{background:none;border:0;padding:0}}
 .lab-note b{{font-weight:650;color:var(--lab-ink)}}
-.lab-empty{{border:1.5px dashed var(--lab-line);border-radius:12px;padding:22px 18px}}
 .lab-chip{{display:flex;align-items:center;gap:8px;padding:4px 0;font-size:14px;line-height:20px;color:var(--lab-ink)}}
 .lab-card{{border-top:2px solid;padding-top:14px;margin-bottom:10px}}
 .lab-card b{{font-size:15px;font-weight:650}}

@@ -127,6 +127,32 @@ def test_a_link_in_a_circle_ends(plain):
         data.get(f"folder:{plain}")
 
 
+@pytest.mark.parametrize("target", ["again.png", "other.png", "gone.png"])
+def test_links_that_lead_nowhere_are_refused(plain, target):
+    """To itself, to one another, to nothing."""
+    (plain / "red" / "again.png").symlink_to(target)
+    if target == "other.png":
+        (plain / "red" / "other.png").symlink_to("again.png")
+    with pytest.raises(DataError, match=r"red/again\.png cannot be read: it is a link that ends nowhere"):
+        data.get(f"folder:{plain}")
+    (plain / "again").symlink_to("again")
+    with pytest.raises(DataError, match=r"again cannot be read"):
+        data.get(f"folder:{plain}")
+
+
+def test_the_title_is_told_without_looking(plain, monkeypatch):
+    monkeypatch.setattr(folder, "listing", lambda path: pytest.fail("the folder was listed"))
+    assert data.title(f"folder:{plain}") == "set"
+    assert data.title("folder:/moved/away/") == "away" and data.title("folder:/") == "folder:/"
+    assert data.title("fashion") == "Fashion"
+    with pytest.raises(DataError, match="no-such-set"):
+        data.title("no-such-set")
+
+
+def test_the_title_is_the_one_of_the_card(plain):
+    assert data.title(f"folder:{plain}") == data.get(f"folder:{plain}").title
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

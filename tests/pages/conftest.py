@@ -67,7 +67,7 @@ def shipped(checkout: Path) -> Iterator[list[Run]]:
         io.write_json(place / "run.json", run.to_json())
         facts = {"seconds": 100.0, "cpu_seconds": 100.0, "steps": 1000, "batch": 128, "device": "cpu", "threads": 1}
         io.write_json(place / "final.json", {"accuracy": accuracy, "nll": 0.4, "ece": 0.02, **facts, **spec.count(arch, 32, 10)})
-        manifest = {"params": {"images": 64, "seed": 0, "of": "output"}, "version": 1, "n_images": 64, "seed": 0}
+        manifest = {"params": {"images": 64, "seed": 0, "of": "output"}, "version": fourier.ANALYSIS.version}
         store.save_result(run.id, "fourier", io.digest({"of": name}), Measurement(table=spectra(arch)), manifest, shipped=True)
         runs.append(run)
     yield runs

@@ -101,6 +101,35 @@ def test_a_bad_link_is_told_plainly_and_a_net_that_can_be_built_is_shown(opened:
     assert "<script>" not in said(app)
 
 
+def test_a_net_for_larger_images_is_drawn_at_the_first_size_it_fits(opened: Open) -> None:
+    for text, drawn in (("c-c-c-c-c/stem=patch8", 512), ("ccw-ccc/window=7", 224)):
+        app = opened("build", arch=text)
+        assert not app.exception
+        assert re.search(rf"This net does not fit Fashion at 32×32\.</b> .* It is drawn for {drawn}×{drawn} pixels\.", said(app))
+        assert app.session_state["build_size"] == drawn
+        spec.count(spec.parse(text), drawn, 10)
+        assert "Work per image" in said(app)
+
+
+def test_a_net_that_fits_no_size_can_be_mended(opened: Open) -> None:
+    app = opened("build", arch="ccw-ccm/window=5")
+    assert not app.exception and "could not be shown" not in said(app)
+    assert "This net does not fit Fashion at 32×32." in said(app) and "It is drawn for" not in said(app)
+    assert app.button(key="build_code").disabled and "Work per image" not in said(app)
+    assert net(app) == "ccw-ccm/window=5,5", "the text is there to be mended"
+    app.text_input(key="build_notation").set_value("ccw-ccm/window=zz").run()
+    assert "Not changed." in said(app)
+    app.text_input(key="build_notation").set_value("ccw-ccm/window=4").run()
+    assert "does not fit" not in said(app) and "Work per image" in said(app)
+    assert net(app) == spec.parse("ccw-ccm/window=4").notation
+
+
+def test_a_preset_rescues_a_net_that_fits_no_size(opened: Open) -> None:
+    app = opened("build", arch="ccw-ccm/window=5")
+    app.segmented_control(key="build_from").set_value("vit-mini").run()
+    assert "does not fit" not in said(app) and net(app) == presets.resolve("vit-mini").notation
+
+
 def test_a_bad_paste_keeps_the_net_and_the_text_and_names_the_place(opened: Open) -> None:
     app = opened("build")
     app.text_input(key="build_notation").set_value("ccwccw-mcmccm").run()

@@ -141,7 +141,7 @@ def test_a_running_measurement_shows_its_progress_and_can_be_stopped(
     monkeypatch.setattr(jobs, "cancel", stopped.append)
     with made_jobs.alive(job):
         app = opened("frequency")
-        assert "64 of 256 images, about 24 s left" in text(app)
+        assert "64 of 256 images · about 24 s left" in text(app)
         assert "not measured yet" not in text(app)
         app.button(key=f"frequency_stop_{shipped[1].id}").click().run()
     assert stopped == [job]

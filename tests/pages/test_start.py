@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 from streamlit.testing.v1 import AppTest
 
-from core import presets
+from core import io, presets, store
+from core.analyses import fourier
 from core.run import Run
+from core.table import Measurement
 
 
 def text(app: AppTest) -> str:
@@ -43,7 +45,29 @@ def test_the_picture_has_one_panel_a_net_with_one_range_and_its_numbers(opened: 
     ranges = {str(re.findall(r'"domain": (\[-[^]]*\]), "nice": false, "zero": false', chart.proto.spec)[:1]) for chart in charts}
     assert len(ranges) == 1 and "[]" not in ranges
     assert charts[0].proto.alt.startswith("In these 3 nets, MSA units blur")
-    assert "64 test images of" in text(app) and "seed 0" in text(app)
+    assert "Mean over 64 test images of Fashion-MNIST, seed 0. One training seed a net (0)." in text(app)
+    assert "before the last change" not in text(app)
+
+
+def test_answers_of_an_older_method_give_way_and_unlike_images_are_said(opened: Callable[..., AppTest], shipped: list[Run]) -> None:
+    """Beside the fixture's result: an older one of more images for one net, another seed of the images for another."""
+    for run, change in ((shipped[0], {"version": fourier.ANALYSIS.version - 1}), (shipped[1], {})):
+        old = next((store.folder(run.id) / "results" / "fourier").iterdir())
+        stored = store.load_result(run.id, "fourier", old.name)
+        params = {**stored.manifest["params"], "images": 128, "seed": 3}
+        table = stored.table.assign(images=128, seed=3)
+        store.save_result(run.id, "fourier", io.digest(run.id), Measurement(table=table), {**stored.manifest, **change, "params": params})
+    said = text(opened())
+    assert "64 test images of Fashion-MNIST, seed 0" in said and "ViT-mini on 128 test images of Fashion-MNIST, seed 3" in said
+    assert "before the last change" not in said, "the newer answer is shown, though of fewer images"
+
+
+def test_an_answer_that_is_old_is_shown_as_such(opened: Callable[..., AppTest], shipped: list[Run]) -> None:
+    for place in (store.folder(shipped[0].id) / "results" / "fourier").iterdir():
+        manifest = io.read_json(place / "manifest.json")
+        io.write_json(place / "manifest.json", {**manifest, "version": 0})
+    said = text(opened())
+    assert "ResNet-mini: measured before the last change of the method or the weights." in said
 
 
 def test_models_on_stage_show_the_shipped_nets_in_the_gallerys_order(opened: Callable[..., AppTest], shipped: list[Run]) -> None:

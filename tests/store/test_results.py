@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -127,6 +128,37 @@ def test_a_damaged_result_counts_as_not_measured_and_heals(place, name, content)
     assert store.load_result(RUN.id, "fourier", KEY) is None
     store.save_result(RUN.id, "fourier", KEY, measurement(2.0), {})
     assert store.load_result(RUN.id, "fourier", KEY).table["value"][0] == 2.0
+    assert [p.name for p in path.parent.iterdir()] == [KEY], "the damaged one is left over"
+
+
+def test_a_flipped_byte_counts_as_not_measured(place):
+    """In each place of the arrays, and in every seventh of the table: either the numbers are whole or there are none."""
+    path = store.save_result(RUN.id, "fourier", KEY, measurement(), {})
+    lost = 0
+    for name, step in (("arrays.npz", 1), ("table.parquet", 7)):
+        whole = (path / name).read_bytes()
+        for i in range(0, len(whole), step):
+            for flip in (0x01, 0xFF):
+                (path / name).write_bytes(whole[:i] + bytes([whole[i] ^ flip]) + whole[i + 1 :])
+                stored = store.load_result(RUN.id, "fourier", KEY)
+                lost += stored is None
+                if stored is not None and "high" in stored.arrays:
+                    np.testing.assert_array_equal(stored.arrays["high"], measurement().arrays["high"])
+        (path / name).write_bytes(whole)
+    assert lost > 100
+    assert store.load_result(RUN.id, "fourier", KEY)
+
+
+def test_an_array_that_cannot_be_unpacked_counts_as_not_measured(place):
+    """A block of no known type is told by zlib itself, in an error of its own."""
+    path = store.save_result(RUN.id, "fourier", KEY, measurement(), {})
+    content = bytearray((path / "arrays.npz").read_bytes())
+    # the first block of deflate stands behind zip's local header of 30 bytes, a name and an extra field; type 3 is none
+    content[30 + int.from_bytes(content[26:28], "little") + int.from_bytes(content[28:30], "little")] = 0b111
+    (path / "arrays.npz").write_bytes(content)
+    with np.load(path / "arrays.npz") as file, pytest.raises(zlib.error):
+        _ = file["high"]
+    assert store.load_result(RUN.id, "fourier", KEY) is None
 
 
 def test_the_first_answer_stays(place):

@@ -54,7 +54,8 @@ def test_ids_are_readable_safe_and_the_same_for_the_same_run():
 
 @pytest.mark.parametrize(
     "field", [{"seed": -1}, {"seed": True}, {"seed": 1.0}, {"limit": -1}, {"fraction": 0}, {"fraction": 1.01}, {"fraction": float("nan")},
-              {"fraction": "1"}, {"image_size": 0}, {"classes": 0}, {"arch": ""}, {"arch": "zz"}, {"arch": "../../etc"}, {"recipe": None}, {"name": 5}],
+              {"fraction": "1"}, {"image_size": 0}, {"classes": 0}, {"arch": ""}, {"arch": "zz"}, {"arch": "../../etc"}, {"recipe": None},
+              {"name": 5}],
 )  # fmt: skip
 def test_fields_out_of_bounds_are_refused_in_words(field):
     with pytest.raises(TrainError, match=next(iter(field))):
