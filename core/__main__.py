@@ -55,7 +55,8 @@ class Console:
 def describe(args: argparse.Namespace) -> dict:
     """Parameters, FLOPs and units of an architecture."""
     from core.presets import resolve
-    from core.spec import count, layout
+    from core.size import count
+    from core.spec import layout
 
     arch = resolve(args.spec)
     counted = count(arch, args.image_size, args.classes)

@@ -8,7 +8,8 @@ from core import store
 from core.errors import LabError
 from core.presets import family
 from core.run import Run
-from core.spec import Architecture, count, parse
+from core.size import count
+from core.spec import Architecture, parse
 
 #: numbers that a finished run has to tell to be counted
 TIMING = ("flops", "steps", "batch", "threads", "cpu_seconds")

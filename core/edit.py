@@ -6,7 +6,8 @@ from dataclasses import replace
 from core import words
 from core.errors import SpecError
 from core.presets import PRESETS
-from core.spec import BLOCKS, WORDS, Architecture, Stage, layout, parse, refusal, set_unit, write
+from core.size import count
+from core.spec import BLOCKS, WORDS, Architecture, Stage, check, layout, parse, write
 
 
 def attention_letter(arch: Architecture, image_size: int, stage: int) -> str:
@@ -122,3 +123,30 @@ def difference(arch: Architecture, base: Architecture, title: str) -> str:
         told = [f"stage {i}, unit {j} is now {WORDS[arch.stages[i - 1].letters[j - 1]]}" for i, j in units[:2]]
         told += [f"{len(units) - 2} more"] if len(units) > 2 else []
     return f"You changed **{len(units)} of {words.some(len(arch.letters), 'unit')}** of {title}: {words.seq(told)}."
+
+
+def set_unit(arch: Architecture, stage: int, index: int, letter: str) -> Architecture:
+    """The same net with one unit (numbers from 1) changed to `letter`; SpecError if the slot cannot take it."""
+    if letter not in BLOCKS:
+        raise SpecError(f"{letter!r} is no kind of unit.")
+    if not (1 <= stage <= len(arch.stages) and 1 <= index <= len(arch.stages[stage - 1].letters)):
+        raise SpecError(f"There is no stage {stage}, unit {index} in {arch.stages_text()}.")
+    old = arch.stages[stage - 1]
+    letters = old.letters[: index - 1] + letter + old.letters[index:]
+    changed = replace(arch, stages=(*arch.stages[: stage - 1], replace(old, letters=letters), *arch.stages[stage:]))
+    check(changed)
+    return changed
+
+
+def refusal(arch: Architecture, image_size: int, stage: int, index: int, letter: str) -> str:
+    """Why a slot cannot hold a letter, in words; "" where it can."""
+    try:
+        count(set_unit(arch, stage, index, letter), image_size, 10)
+    except SpecError as error:
+        return str(error)
+    return ""
+
+
+def choices(arch: Architecture, image_size: int, stage: int, index: int) -> dict[str, str]:
+    """What a slot may hold: letter -> "" where allowed, else the reason in words."""
+    return {letter: refusal(arch, image_size, stage, index, letter) for letter in BLOCKS}

@@ -7,8 +7,8 @@ paper's build-up rule for AlterNet).  A hint never forbids: it says what the rul
 from dataclasses import dataclass
 from itertools import pairwise
 
-from core.edit import attention_letter, conv_letter
-from core.spec import BLOCKS, Architecture, choices, set_unit
+from core.edit import attention_letter, choices, conv_letter, set_unit
+from core.spec import BLOCKS, Architecture
 
 
 @dataclass(frozen=True, kw_only=True)

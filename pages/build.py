@@ -8,7 +8,8 @@ import streamlit as st
 
 from core import cost, data, edit, presets, recipe, rule, words
 from core.errors import LabError
-from core.spec import Architecture, count, layout
+from core.size import count
+from core.spec import Architecture, layout
 from pages.ui import editor, parts, pickers, states, twin
 from pages.ui.copylink import copy_link
 

@@ -15,7 +15,8 @@ from core.analyses import fourier
 from core.analyses._pictures import domain, over_depth
 from core.chart import family_token
 from core.run import Run
-from core.spec import count, layout
+from core.size import count
+from core.spec import layout
 from pages.ui import figure, measured, parts, pickers, states
 from pages.ui.measured import Answer
 

@@ -32,7 +32,8 @@ from core.analyses import Analysis, Subject
 from core.errors import MeasureError
 from core.metrics.interval import mean_interval
 from core.params import param
-from core.spec import WORDS, Architecture, count
+from core.size import count
+from core.spec import WORDS, Architecture
 from core.table import Column, Measurement
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.models.attention import Attention
-from core.spec import Architecture, Unit, stem_hidden
+from core.size import stem_hidden
+from core.spec import Architecture, Unit
 
 
 class Residual(nn.Module):

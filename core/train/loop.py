@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core import data, spec
+from core import data, size, spec
 from core.data.augment import Feeder
 from core.errors import MeasureError, TrainError
 from core.io import digest_file, write_json
@@ -227,7 +227,7 @@ class _Training:
         load_weights(net, path)
         self.listener.progress(self.total, self.total, "measuring on all test images")
         scores = evaluate(net.attend("sdpa"), self.test, None, self.device, torch.float32)
-        counted = spec.count(self.arch, self.run.image_size, self.run.classes)
+        counted = size.count(self.arch, self.run.image_size, self.run.classes)
         final = {
             **{k: scores[k] for k in ("accuracy", "nll", "ece", "brier")}, "n_test": scores["images"], "n_train": len(self.indices),
             "test_digest": self.test.digest, "train_digest": self.images.digest, "steps": self.total, "batch": self.batch,

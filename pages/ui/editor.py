@@ -12,8 +12,9 @@ from pathlib import Path
 import streamlit as st
 
 from core import edit, ribbon
+from core.edit import choices, refusal, set_unit
 from core.errors import LabError
-from core.spec import BLOCKS, WORDS, Architecture, Unit, choices, layout, refusal, set_unit
+from core.spec import BLOCKS, WORDS, Architecture, Unit, layout
 from pages.ui import pickers
 from pages.ui.stage_view import stage_view
 

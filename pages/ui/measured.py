@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import cost, io, jobs, spec, store, words
+from core import cost, io, jobs, size, spec, store, words
 from core.analyses import Analysis
 from core.errors import StoreError
 from core.run import Run
@@ -99,7 +99,7 @@ def seconds(analysis: Analysis, run: Run, params: Any) -> float | None:
 
 
 def _flops(arch: spec.Architecture, run: Run) -> int:
-    return spec.count(arch, run.image_size, run.classes)["flops"]
+    return size.count(arch, run.image_size, run.classes)["flops"]
 
 
 def job_of(analysis: Analysis, run: Run, params: Any) -> jobs.Job | None:

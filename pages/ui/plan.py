@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from core import cost, data, jobs, presets, recipe, spec, store, words
+from core import cost, data, jobs, presets, recipe, size, spec, store, words
 from core.errors import LabError
 from core.run import Run
 from pages.ui import pickers
@@ -31,7 +31,7 @@ def plan_of(arch: spec.Architecture, images: str, name: str, epochs: int, share:
         if missing := data.available(images):
             return Plan(refusal=missing)
         classes = len(chosen.classes)
-        spec.count(arch, chosen.image_size, classes)
+        size.count(arch, chosen.image_size, classes)
         how = recipe.get(name, epochs=epochs)
         title = presets.name_of(arch.notation) or "Yours"
         runs = tuple(
@@ -55,7 +55,7 @@ def price(plan: Plan) -> str:
     speed = cost.train_speed(arch, run.image_size)
     took = plan.images * plan.epochs * count / speed[0] if speed else 0
     time = f"about {words.duration(took)} ({speed[1]})" if speed else "time unknown until a first run was timed here"
-    disk = spec.count(arch, run.image_size, run.classes)["parameters"] * KEPT * count / 1e6
+    disk = size.count(arch, run.image_size, run.classes)["parameters"] * KEPT * count / 1e6
     return f"{what}: {time}, at most {math.ceil(disk):,} MB on disk. You can close this tab."
 
 

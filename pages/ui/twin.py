@@ -8,8 +8,9 @@ from collections.abc import Callable
 import streamlit as st
 
 from core import edit
+from core.edit import choices
 from core.errors import LabError
-from core.spec import BLOCKS, STEMS, WORDS, Architecture, choices
+from core.spec import BLOCKS, STEMS, WORDS, Architecture
 from pages.ui import editor, parts, pickers
 
 _POS = {"rel": "relative, in every MSA", "abs": "a table after the stem", "none": "none"}

@@ -6,7 +6,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from core.models import build
 from core.presets import PRESETS, alternate, resolve
-from core.spec import count, parse
+from core.size import count
+from core.spec import parse
 
 EVERY_KIND = [
     "dodxpl-dllt",

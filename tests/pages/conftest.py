@@ -9,7 +9,7 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from core import io, presets, spec, store
+from core import io, presets, size, spec, store
 from core.analyses import fourier
 from core.recipe import RECIPES
 from core.run import Run
@@ -66,7 +66,7 @@ def shipped(checkout: Path) -> Iterator[list[Run]]:
         place.mkdir(parents=True)
         io.write_json(place / "run.json", run.to_json())
         facts = {"seconds": 100.0, "cpu_seconds": 100.0, "steps": 1000, "batch": 128, "device": "cpu", "threads": 1}
-        io.write_json(place / "final.json", {"accuracy": accuracy, "nll": 0.4, "ece": 0.02, **facts, **spec.count(arch, 32, 10)})
+        io.write_json(place / "final.json", {"accuracy": accuracy, "nll": 0.4, "ece": 0.02, **facts, **size.count(arch, 32, 10)})
         manifest = {"params": {"images": 64, "seed": 0, "of": "output"}, "version": fourier.ANALYSIS.version}
         store.save_result(run.id, "fourier", io.digest({"of": name}), Measurement(table=spectra(arch)), manifest, shipped=True)
         runs.append(run)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import presets, spec
+from core import presets, size, spec
 from core.run import Run
 
 Open = Callable[..., AppTest]
@@ -34,7 +34,7 @@ def test_a_kind_chosen_in_the_list_changes_the_net_the_sentence_and_the_numbers(
     app.selectbox(key="twin_kind").set_value("m").run()
     assert net(app) == "ccwccw-cmmccm"
     assert "You changed <b>1 of 12 units</b> of AlterNet-mini: stage 2 now attends three times." in said(app)
-    before, now = (spec.count(spec.parse(t), 32, 10) for t in ("ccwccw-ccmccm", "ccwccw-cmmccm"))
+    before, now = (size.count(spec.parse(t), 32, 10) for t in ("ccwccw-ccmccm", "ccwccw-cmmccm"))
     assert f"{now['parameters'] / 1e6:.2f} <small>M</small>" in said(app)
     difference = f"{(now['parameters'] - before['parameters']) / 1e6:+.2f}".replace("-", "−")
     assert f"{difference} M against AlterNet-mini" in said(app)
@@ -107,7 +107,7 @@ def test_a_net_for_larger_images_is_drawn_at_the_first_size_it_fits(opened: Open
         assert not app.exception
         assert re.search(rf"This net does not fit Fashion at 32×32\.</b> .* It is drawn for {drawn}×{drawn} pixels\.", said(app))
         assert app.session_state["build_size"] == drawn
-        spec.count(spec.parse(text), drawn, 10)
+        size.count(spec.parse(text), drawn, 10)
         assert "Work per image" in said(app)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import cost, data, io, jobs, presets, recipe, spec, store
+from core import cost, data, io, jobs, presets, recipe, size, spec, store
 from core.analyses import fourier
 from core.run import Run
 from core.table import Measurement
@@ -36,7 +36,7 @@ def mine(**changes: object) -> Run:
 def finish(run: Run, accuracy: float = 0.875) -> Path:
     place = store.create(run)
     facts = {"accuracy": accuracy, "seconds": 100.0, "cpu_seconds": 100.0, "steps": 1000, "batch": 128, "device": "cpu", "threads": 1}
-    io.write_json(place / "final.json", {**facts, **spec.count(spec.parse(run.arch), 32, 10)})
+    io.write_json(place / "final.json", {**facts, **size.count(spec.parse(run.arch), 32, 10)})
     made_jobs.history(run.id, [0.5, 0.6, accuracy])
     return place
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import io, jobs, presets, recipe, spec, store
+from core import io, jobs, presets, recipe, size, store
 from core.run import Run
 from tests.pages import made_jobs
 
@@ -64,7 +64,7 @@ def test_the_cost_is_said_before(opened: Opened, shipped: list[Run]) -> None:
     group(app, "Seeds").set_value(3).run()
     assert "3 runs of 10 epochs, 20,000 images each: about" in text(app)
     # five snapshots of 2 bytes and two resume points of 12 bytes a weight, for each of three seeds
-    most = math.ceil(3 * 34 * spec.count(presets.resolve(MINE), 32, 10)["parameters"] / 1e6)
+    most = math.ceil(3 * 34 * size.count(presets.resolve(MINE), 32, 10)["parameters"] / 1e6)
     assert f"at most {most} MB on disk. You can close this tab." in text(app)
     group(app, "Share of images").set_value(0.1).run()
     assert "3 runs of 10 epochs, 2,000 images each" in text(app)
@@ -229,7 +229,7 @@ def test_a_finished_job_opens_on_frequency(opened: Opened, shipped: list[Run]) -
     run = mine()
     job = training(run, end={"state": "succeeded", "result": {"run": run.id}})
     made_jobs.history(run.id, [0.5, 0.6])
-    counted = spec.count(presets.resolve(MINE), 32, 10)
+    counted = size.count(presets.resolve(MINE), 32, 10)
     io.write_json(store.folder(run.id) / "final.json", {"accuracy": 0.906, "seconds": 220.0, **counted})
     app = opened("train")
     assert "90.6 % after 2 epochs, 4 min" in text(app)

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.edit import choices, set_unit
 from core.errors import LabError, SpecError
 from core.presets import PRESETS, alternate, family, resolve
-from core.spec import BLOCKS, STEMS, choices, count, layout, parse, set_unit
+from core.size import count
+from core.spec import BLOCKS, STEMS, layout, parse
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=lambda p: p.id)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from core import data, recipe, spec, store
+from core import data, recipe, size, store
 from core.errors import TrainError
 from core.jobs import Cancelled
 from core.models import build
@@ -144,7 +144,7 @@ def test_final_numbers_are_those_of_the_stored_file():
     scores = evaluate(net, data.load("fashion", "test"), None, torch.device("cpu"), torch.float32)
     assert scores["accuracy"] == final["accuracy"]
     assert final["n_test"] == 500 and final["n_train"] == 320 and final["steps"] == 80
-    assert final["parameters"] == spec.count(resolve(TINY), 32, 10)["parameters"]
+    assert final["parameters"] == size.count(resolve(TINY), 32, 10)["parameters"]
     assert final["accuracy"] > 0.3, "80 steps teach a net more than chance"
     assert not list((folder / "checkpoint").glob("*.safetensors"))
 
