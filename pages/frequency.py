@@ -115,7 +115,7 @@ def foot_text(found: list[Answer], show: str, of: str, steps: bool) -> str:
         text.append("One line a unit in the colour of its kind, deeper units stronger.")
     if show == "high" and any(answer.table["resampling"].any() for answer in found):
         text.append(
-            "Hatched: the unit that halves the map; its jump is a change of resolution" + (", left out on the right." if steps else ".")
+            "Hatched: the unit that halves the map; its jump is a change of resolution" + (", left out of the changes." if steps else ".")
         )
     if show == "high":
         text.append("Bars: 95 %, of a unit over images, of a kind over its units." if steps else "Bars: 95 % over images.")

@@ -1,0 +1,48 @@
+"""What is shipped is what it says: digests, accuracies, results that answer today's question, sizes."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from core import analyses, data, io, presets, spec, store
+from core.models import build
+from core.train.evaluate import evaluate
+from core.train.snapshot import load_weights
+
+RUNS = [run for run in store.list_runs() if store.is_shipped(run.id)]
+
+
+def test_the_three_nets_are_there_and_small():
+    assert {run.arch for run in RUNS} >= {presets.resolve(preset).notation for preset in presets.SHIPPED}
+    files = [path for path in store.shipped_root().rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 6e6
+    assert {path.suffix for path in files} == {".json", ".jsonl", ".safetensors", ".parquet", ".npz"}
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.id)
+def test_digests_and_accuracy_are_of_the_shipped_file(run):
+    final = store.final(run.id)
+    assert io.digest_file(store.weights(run.id)) == final["digest"]
+    test = data.load(run.data, "test", run.image_size)
+    assert test.digest == final["test_digest"] and final["n_test"] == len(test) == 10_000
+    torch.set_num_threads(1)
+    net = build(spec.parse(run.arch), run.image_size, run.classes)
+    load_weights(net, store.weights(run.id))
+    some = data.subset(test.labels, 1.0, 1000, 0)
+    share = evaluate(net.attend("sdpa"), test, some, torch.device("cpu"), torch.float32)["accuracy"]
+    # 1,000 of the 10,000: four standard errors
+    assert abs(share - final["accuracy"]) < 4 * (final["accuracy"] * (1 - final["accuracy"]) / 1000) ** 0.5
+    assert store.history(run.id)[-1]["accuracy"] == pytest.approx(final["accuracy"], abs=0.005)
+
+
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.id)
+def test_shipped_frequencies_answer_todays_question(run):
+    method = analyses.get("fourier")
+    subject = analyses.Subject(run, "cpu")
+    key = store.result_key(method.id, method.version, dataclasses.asdict(method.params()), subject.weights_digest, subject.data_digest)
+    stored = store.load_result(run.id, "fourier", key)
+    assert stored is not None, "measure it again: make checkpoints"
+    assert "dirty" not in stored.manifest["code"]
+    again = method.measure(subject, method.params(images=16), lambda *a, **k: None).table
+    assert list(again["unit"].unique()) == list(stored.table["unit"].unique())
