@@ -10,7 +10,7 @@ from html import escape
 import pandas as pd
 import streamlit as st
 
-from core import presets, ribbon, words
+from core import presets, ribbon, store, words
 from core.analyses import fourier
 from core.analyses._pictures import domain, over_depth
 from core.chart import family_token
@@ -90,6 +90,22 @@ def _gallery(runs: list[Run]) -> None:
     for column, preset in zip(st.columns(len(shown), gap="medium"), shown, strict=True):
         with column:
             _card(preset, trained.get(presets.resolve(preset).notation))
+    if have:
+        said = _trained_on([trained[a] for p in shown if (a := presets.resolve(p).notation) in trained])
+        st.html(f'<div class="lab-foot">{escape(said)}</div>')
+
+
+def _trained_on(runs: list[Run]) -> str:
+    """What the accuracies of the gallery stand on: images, steps and seeds, from the runs themselves."""
+    sentences = []
+    for run in runs:
+        final = store.final(run.id) or {}
+        images = pickers.set_title(run.data)
+        images = f"{words.count(final['n_train'])} images of {images}" if "n_train" in final else images
+        test = f" on {words.count(final['n_test'])} test images" if "n_test" in final else ""
+        steps = f" in {words.count(final['steps'])} steps" if "steps" in final else ""
+        sentences.append(f"Accuracy{test}, trained on {images}{steps}, seed {run.seed}.")
+    return " ".join(dict.fromkeys(sentences))
 
 
 def _card(preset: str, run: Run | None) -> None:
