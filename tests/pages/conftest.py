@@ -65,7 +65,8 @@ def shipped(checkout: Path) -> Iterator[list[Run]]:
         place = checkout / "checkpoints" / run.id
         place.mkdir(parents=True)
         io.write_json(place / "run.json", run.to_json())
-        facts = {"seconds": 100.0, "cpu_seconds": 100.0, "steps": 1000, "batch": 128, "device": "cpu", "threads": 1, "n_train": 60_000, "n_test": 10_000}
+        facts = {"seconds": 100.0, "cpu_seconds": 100.0, "steps": 1000, "batch": 128, "device": "cpu", "threads": 1}
+        facts |= {"n_train": 60_000, "n_test": 10_000}
         io.write_json(place / "final.json", {"accuracy": accuracy, "nll": 0.4, "ece": 0.02, **facts, **size.count(arch, 32, 10)})
         manifest = {"params": {"images": 64, "seed": 0, "of": "output"}, "version": fourier.ANALYSIS.version}
         store.save_result(run.id, "fourier", io.digest({"of": name}), Measurement(table=spectra(arch)), manifest, shipped=True)
