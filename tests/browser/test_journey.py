@@ -69,7 +69,8 @@ def test_from_a_flipped_block_to_its_frequencies(tab: Visit) -> None:
 
     expect(page.get_by_role("heading", level=1, name="Which blocks blur")).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("button", name="Measure", exact=True).click()
-    yours, shipped = page.locator("[class*='st-key-frequency_chart_yours']"), page.locator("[class*='st-key-frequency_chart_']")
+    yours = page.locator("[class*='st-key-frequency_chart_cccccc-cccccm-fashion-s0']")
+    shipped = page.locator("[class*='st-key-frequency_chart_']")
     expect(yours).to_have_count(1, timeout=180_000)
     settle(page)
     assert shipped.count() >= 2, "no shipped net stands beside the new one"
