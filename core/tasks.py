@@ -35,6 +35,18 @@ def measure(args: dict[str, Any], context: Context) -> dict[str, Any]:
     return {"run": args["run"], "analysis": args["analysis"], "key": stored.manifest["key"]}
 
 
+def fetch(args: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Get a set of images ({id}) from its source."""
+    from core import data
+
+    def progress(step: int, total: int, message: str = "") -> None:
+        context.check()
+        context.progress(step, total, message)
+
+    data.fetch(args["id"], progress)
+    return {"data": args["id"]}
+
+
 def sleep(args: dict[str, Any], context: Context) -> dict[str, Any]:
     """Self-test of the queue: count to `steps` with `delay_s` between, saving each count; a resumed one goes on counting."""
     steps, delay_s, saved = int(args.get("steps", 3)), float(args.get("delay_s", 0.1)), context.folder / "count.json"
@@ -53,4 +65,9 @@ def sleep(args: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 #: what a job may be called to do
-TASKS: dict[str, Callable[[dict[str, Any], Context], dict[str, Any]]] = {"train": train, "measure": measure, "sleep": sleep}
+TASKS: dict[str, Callable[[dict[str, Any], Context], dict[str, Any]]] = {
+    "train": train,
+    "measure": measure,
+    "fetch": fetch,
+    "sleep": sleep,
+}

@@ -32,7 +32,9 @@ def page() -> None:
     if pickers.arch_error():
         states.note(f"**The net in this link cannot be built.** {pickers.arch_error()}")
     plan, pressed, slot = controls()
-    if plan.refusal:
+    if plan.refusal and data.available(pickers.images()):
+        states.note(f"**These images are not here yet.** {plan.refusal}", "Get them", "train_fetch", get_images, (pickers.images(),))
+    elif plan.refusal:
         states.note(f"**This cannot be trained.** {plan.refusal}")
     else:
         parts.sub(price(plan))
@@ -43,6 +45,11 @@ def page() -> None:
         states.note(already)
     live(take, plan, reference(plan, slot))
     joblist.dialogs()
+
+
+def get_images(dataset: str) -> None:
+    """Download a set in the background; the job list shows how far it is."""
+    jobs.submit("fetch", {"id": dataset, "device": "network"}, label=f"Get {data.title(dataset)}", dedup=f"fetch {dataset}")
 
 
 def controls() -> tuple[Plan, bool, Slot]:

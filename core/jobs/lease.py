@@ -15,12 +15,13 @@ from core import io
 from core.errors import JobError
 from core.jobs import record
 
-DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,2})?")
+#: `network` is what downloads wait for: they need no processor, but one at a time is enough
+DEVICE = re.compile(r"cpu|mps|network|cuda(:\d{1,2})?")
 POLL_S = 0.1
 
 
 def canonical(device: str) -> str:
-    """`cpu`, `mps` or `cuda:<n>`; `auto` is the first GPU that the system shows.  JobError if it is no device.
+    """`cpu`, `mps`, `network` or `cuda:<n>`; `auto` is the first GPU that the system shows.  JobError if it is no device.
 
     Asks the system and not torch, which would cost seconds; where the guess is wrong, jobs only wait for each other more.
     """

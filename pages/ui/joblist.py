@@ -74,6 +74,8 @@ def _ordinal(n: int) -> str:
 
 
 def _outcome(job: jobs.Job) -> str:
+    if job.task == "fetch":
+        return "its images can be used now"
     run = run_of(job)
     if run is None:
         return "its net was deleted"

@@ -62,3 +62,22 @@ def test_measuring_stops_where_it_says_how_far_it_is(home, monkeypatch):
 def test_the_self_test_refuses_nothing_to_count(home):
     with pytest.raises(JobError, match="at least 1"):
         TASKS["sleep"]({"steps": 0}, Context(home))
+
+
+def test_images_are_fetched_with_progress_and_can_be_stopped(home, monkeypatch):
+    from core import data
+
+    asked = []
+
+    def fetch(dataset, progress):
+        asked.append(dataset)
+        progress(1, 2, "half")
+        progress(2, 2, "all")
+
+    monkeypatch.setattr(data, "fetch", fetch)
+    context = Context(home)
+    assert TASKS["fetch"]({"id": "cifar10"}, context) == {"data": "cifar10"}
+    assert asked == ["cifar10"]
+    context.stop = True
+    with pytest.raises(Cancelled):
+        TASKS["fetch"]({"id": "cifar10"}, context)

@@ -145,19 +145,19 @@ def test_a_shipped_net_of_all_images_is_the_ghost_but_no_race(opened: Opened, sh
     assert "other images" in text(app)
 
 
+def test_images_that_are_not_here_are_fetched_by_a_press(opened: Opened, checkout: Path, queued: list[tuple]) -> None:
+    app = opened("train", d="cifar10")
+    assert "These images are not here yet" in text(app)
+    assert app.button(key="train_start").disabled
+    app.button(key="train_fetch").click().run()
+    assert queued == [("fetch", {"id": "cifar10", "device": "network"}, "Get CIFAR-10", "fetch cifar10")]
+
+
 def test_a_net_that_does_not_fit_is_refused_in_words(opened: Opened, checkout: Path) -> None:
     app = opened("train", arch="c-c-c-c-c/stem=patch8")
     assert not app.exception
     assert "This cannot be trained" in text(app)
     assert app.button(key="train_start").disabled
-
-
-def test_images_that_are_not_here_are_refused_in_words(opened: Opened, checkout: Path) -> None:
-    app = opened("train")
-    app.selectbox(key="train_images").set_value("cifar10").run()
-    assert "This cannot be trained" in text(app)
-    assert app.button(key="train_start").disabled
-    assert app.session_state["d"] == "cifar10"
 
 
 @pytest.mark.parametrize("hostile", ["../../etc/passwd", "y" * 4000, "<img src=x onerror=alert(1)>", "-1", "1e309", "ccc/width=99999999"])
