@@ -115,7 +115,7 @@ def save_result(
 def _read(place: Path) -> Stored | None:
     """The result in a folder; None if there is none, or (with a line in the log) if it is damaged."""
     import numpy as np
-    import pandas as pd
+    import pyarrow.parquet as pq
 
     if not (place / "manifest.json").is_file():
         return None
@@ -123,7 +123,8 @@ def _read(place: Path) -> Stored | None:
         manifest = io.read_json(place / "manifest.json")
         if not isinstance(manifest, dict) or manifest.get("key") != place.name:
             raise ValueError("the manifest belongs to another result")
-        table = pd.read_parquet(place / "table.parquet")
+        # not pandas' reader, which imports pyarrow.dataset; from memory, so that a damaged file is not left open
+        table = pq.ParquetFile(BytesIO((place / "table.parquet").read_bytes())).read().to_pandas()
         # from memory: numpy leaves a damaged file open
         with np.load(BytesIO((place / "arrays.npz").read_bytes()), allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
