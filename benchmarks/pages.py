@@ -1,7 +1,7 @@
 """How quickly a page of stored results stands, beside the same app with torch, torchvision and timm in its process.
 
-Both are real servers, asked in turns by a real Chromium: the first visit after the start, later visits, a press on a control, and
-the largest memory the server ever held.  A ratio is peer / lab, the median over the rounds; more is better for the lab.
+Both are real servers, asked in turns by a real Chromium: the first visit after the start, later visits, a press on a control,
+and the memory that the server holds after the first visit.  A ratio is peer / lab, the median over the rounds; more is better for the lab.
 
     python benchmarks/pages.py [--rounds 5] [--page frequency]
 """
@@ -69,9 +69,9 @@ def press(page: Page) -> float:
 
 
 def memory(server: subprocess.Popen) -> float:
-    """The most memory the server ever held, MB."""
+    """What the server holds now, MB."""
     status = Path(f"/proc/{server.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def main() -> int:
@@ -92,9 +92,9 @@ def main() -> int:
                     page = browser.new_page(viewport={"width": 1280, "height": 900})
                     values = found[side]
                     values["first visit [s]"].append(visit(page, f"{url}/{args.page}"))
+                    values["memory [MB]"].append(memory(server))
                     values["later visit [s]"].append(visit(page, f"{url}/{args.page}"))
                     values["press [s]"].append(press(page))
-                    values["memory [MB]"].append(memory(server))
                     page.close()
                 finally:
                     server.terminate()

@@ -7,8 +7,9 @@ import altair as alt
 import streamlit as st
 from altair.utils.schemapi import debug_mode
 
+from core import chart as look
 from core import io
-from pages.ui import figure, parts
+from pages.ui import parts
 
 
 def draw(
@@ -25,8 +26,17 @@ def draw(
     st.vega_lite_chart(spec=spec, theme=None, width="stretch", key=key, alt=parts.spoken(says), **extra)
 
 
+def on_page(chart: Callable[[str], Any]) -> Any:
+    """The chart dressed for this reader; a single view takes the page's width and keeps the height it was given."""
+    theme = parts.theme()
+    drawn = chart(theme)
+    if isinstance(drawn, alt.Chart | alt.LayerChart):
+        drawn = drawn.properties(autosize={"type": "fit-x", "contains": "padding"})
+    return look.dress(drawn, theme)
+
+
 @st.cache_data(max_entries=256, show_spinner=False)
 def _spec(name: str, _make: Callable[[str], Any]) -> dict[str, Any]:
     # altair checks every part against the schema while it is made, half of the time; the tests let it
     with debug_mode(False), alt.data_transformers.enable("default", max_rows=None):
-        return figure.on_page(_make).to_dict(validate=False)
+        return on_page(_make).to_dict(validate=False)

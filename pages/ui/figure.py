@@ -12,17 +12,9 @@ from core import chart as look
 from core import glossary
 from pages.ui import parts
 from pages.ui.copylink import copy_link
+from pages.ui.draw import draw
 
 Draw = Callable[[str], Any]
-
-
-def on_page(chart: Draw) -> Any:
-    """The chart dressed for this reader; a single view takes the page's width and keeps the height it was given."""
-    theme = parts.theme()
-    drawn = chart(theme)
-    if isinstance(drawn, alt.Chart | alt.LayerChart):
-        drawn = drawn.properties(autosize={"type": "fit-x", "contains": "padding"})
-    return look.dress(drawn, theme)
 
 
 def panels(charts: Sequence[Draw], takeaway: str, foot: str, table: pd.DataFrame, name: str, key: str) -> None:
@@ -31,9 +23,11 @@ def panels(charts: Sequence[Draw], takeaway: str, foot: str, table: pd.DataFrame
     `charts` are `chart(theme)`, undressed; the takeaway is also the alt text; `table` holds the numbers behind the picture, `name`
     becomes the file name of downloads.  In the SVG the same charts stand in one row.
     """
+    facts = table.to_csv(index=False)
     for number, (column, chart) in enumerate(zip(st.columns(len(charts), gap="medium"), charts, strict=True)):
-        said = parts.spoken(takeaway) if number == 0 else f"Panel {number + 1} of the same figure"
-        column.altair_chart(on_page(chart), theme=None, width="stretch", key=f"{key}_chart_{number}", alt=said)
+        said = takeaway if number == 0 else f"Panel {number + 1} of the same figure"
+        with column:
+            draw(chart, [number, facts], f"{key}_chart_{number}", said)
     foot_line(foot, table, name, key, lambda: svg_file(charts, takeaway, foot))
 
 

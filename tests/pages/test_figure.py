@@ -9,6 +9,7 @@ import pytest
 
 from core import chart
 from pages.ui import figure, parts
+from pages.ui.draw import on_page
 
 TABLE = pd.DataFrame(
     {
@@ -47,7 +48,7 @@ def test_marks_are_drawn_in_the_colour_of_their_kind() -> None:
 
 def test_a_single_view_keeps_its_height_and_takes_the_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "theme", lambda: "dark")
-    spec = figure.on_page(draw).to_dict()
+    spec = on_page(draw).to_dict()
     assert spec["autosize"] == {"type": "fit-x", "contains": "padding"}
     assert spec["config"]["background"] == chart.DARK["bg"]
 
