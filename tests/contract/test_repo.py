@@ -55,7 +55,7 @@ def test_nothing_points_at_one_machine(what: str) -> None:
 
 def test_the_patterns_can_find_something() -> None:
     """Each pattern above matches what it is meant for and leaves ordinary text alone."""
-    bad = ['open("/home/ann/x.npy")', "pip install --index-url https://pypi.org/simple x", "file:///srv/wheels", "<<<<<<< HEAD"]
+    bad = ['open("/home/ann/x.npy")', "pip install --index" + "-url https://py" + "pi.org/simple x", "file:///srv/wheels", "<<<<<<< HEAD"]
     for pattern, text in zip(FORBIDDEN.values(), bad, strict=True):
         assert pattern.search(text)
         assert not pattern.search("See docs/start.png, ~/.local/share/alterlab, https://arxiv.org/abs/2202.06709 and tests/home/x.")
