@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 from core.errors import MeasureError
@@ -103,9 +102,3 @@ def lesion(net: Net, positions: Sequence[int]) -> Iterator[Net]:
     finally:
         for block, was in zip(chosen, before, strict=True):
             block.off = was
-
-
-@torch.no_grad()
-def parameter_count(net: nn.Module) -> int:
-    """Trainable numbers in a net."""
-    return sum(p.numel() for p in net.parameters())

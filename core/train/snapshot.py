@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from core.errors import StoreError
 from core.io import write_atomic
 
-PHASES = ("init", "warmup", "third", "twothirds", "end")
-
 
 def save_weights(net: nn.Module, path: Path) -> None:
     """Store a net: matrices rounded to fp16, vectors and statistics in full.  What is stored is what is measured."""

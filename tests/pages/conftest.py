@@ -9,7 +9,7 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from core import io, presets, size, spec, store
+from core import io, jobs, presets, size, spec, store
 from core.analyses import fourier
 from core.recipe import RECIPES
 from core.run import Run
@@ -53,6 +53,18 @@ def opened(checkout: Path, through_app: None) -> Callable[..., AppTest]:
         return app if name == "start" else app.switch_page(f"pages/{name}.py").run()
 
     return open_page
+
+
+@pytest.fixture
+def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """Jobs are written down instead of started."""
+    asked: list[tuple] = []
+
+    def submit(task: str, args: dict, *, label: str = "", dedup: str = "", priority: int = 0) -> None:
+        asked.append((task, args, label, dedup))
+
+    monkeypatch.setattr(jobs, "submit", submit)
+    return asked
 
 
 @pytest.fixture

@@ -34,18 +34,6 @@ def unmeasured(run: Run) -> None:
     shutil.rmtree(store.folder(run.id) / "results")
 
 
-@pytest.fixture
-def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """Jobs are written down instead of started."""
-    asked: list[tuple] = []
-
-    def submit(task: str, args: dict, *, label: str = "", dedup: str = "", priority: int = 0) -> None:
-        asked.append((task, args, label, dedup))
-
-    monkeypatch.setattr(jobs, "submit", submit)
-    return asked
-
-
 def test_it_opens_on_the_shipped_results(opened: Opened, shipped: list[Run]) -> None:
     app = opened("frequency")
     assert not app.exception

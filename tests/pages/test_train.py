@@ -36,18 +36,6 @@ def group(app: AppTest, label: str):
     return next(g for g in app.get("button_group") if g.label == label)
 
 
-@pytest.fixture
-def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """Jobs are written down instead of started."""
-    asked: list[tuple] = []
-
-    def submit(task: str, args: dict, *, label: str = "", dedup: str = "", priority: int = 0) -> None:
-        asked.append((task, args, label, dedup))
-
-    monkeypatch.setattr(jobs, "submit", submit)
-    return asked
-
-
 def test_an_empty_lab_says_what_to_do(opened: Opened, checkout: Path) -> None:
     app = opened("train")
     assert not app.exception
