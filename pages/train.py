@@ -299,6 +299,9 @@ def foot_text(shown: Sequence[Run], ghost: Run | None) -> str:
         unlike = [] if not shown else [name for name in ("data", "recipe") if getattr(ghost, name) != getattr(shown[0], name)]
         unlike = [{"data": "images"}.get(name, name) for name in unlike]
         text.append(f"Dashed: stored run of {pickers.title(ghost)}{', other ' + words.seq(unlike) if unlike else ''}.")
+        tested = (store.history(ghost.id) or [{}])[-1].get("n_test")
+        on = f", {words.count(int(tested))} test images" if tested else ""
+        text.append(f"That run: seed {ghost.seed}, {pickers.set_title(ghost.data)}{on}.")
     return " ".join(part for part in text if part)
 
 

@@ -131,6 +131,7 @@ def test_a_shipped_net_of_all_images_is_the_ghost_but_no_race(opened: Opened, sh
     assert app.selectbox(key="ref").value == shipped[2].id
     assert "Yours is at <b>55.0 %</b> after 1 of 20 epochs." in text(app)
     assert "other images" in text(app)
+    assert "That run: seed 0, Fashion-MNIST." in text(app)
 
 
 def test_images_that_are_not_here_are_fetched_by_a_press(opened: Opened, checkout: Path, queued: list[tuple]) -> None:
