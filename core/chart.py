@@ -116,11 +116,6 @@ def config(theme: str = "light", scale: float = 1.0) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def dress(chart: "alt.TopLevelMixin", theme: str = "light", scale: float = 1.0) -> "alt.TopLevelMixin":
-    """The chart with the lab's configuration; call it once, on the outermost chart."""
-    return chart.configure(**config(theme, scale))
-
-
 def unit_shape(kind: str, form: str = "", resampling: bool = False) -> str:
     """The Vega path of a unit's mark: its outline says how far the unit reaches."""
     if kind == "msa":
@@ -149,7 +144,7 @@ def unit_marks(base: "alt.Chart", theme: str = "light", side: int = 13, focus: s
     marks = marks.encode(
         shape=alt.Shape("_mark:N", scale=None),
         stroke=fill,
-        strokeWidth=alt.condition(hatched, alt.value(1.4), alt.value(0)),
+        strokeWidth=alt.StrokeWidthValue(0, condition={"test": hatched, "value": 1.4}),
         fill=alt.condition(hatched, alt.value(c["bg"]), fill),
     )
     layers = [marks]
@@ -157,14 +152,14 @@ def unit_marks(base: "alt.Chart", theme: str = "light", side: int = 13, focus: s
     frame = base.transform_filter(framed).mark_point(
         shape=_SQUARE, size=area * 1.12, filled=False, strokeWidth=1.2, stroke=c["msa"], opacity=1
     )
-    layers.append(frame.encode(strokeDash=alt.condition("datum.form=='local'", alt.value([2, 1.6]), alt.value([1, 0]))))
+    layers.append(frame.encode(strokeDash=alt.StrokeDashValue([1, 0], condition={"test": "datum.form=='local'", "value": [2, 1.6]})))
     layers.append(
         base.transform_filter("datum.kind=='msa'").mark_point(shape=_DISC, size=area * 0.055, fill=c["bg"], strokeWidth=0, opacity=1)
     )
     if focus:
         ringed = base.transform_filter(f"datum.unit=='{focus}'")
         ring = ringed.mark_point(shape=_ROUNDED, size=(2 * (side + 9)) ** 2, filled=False, strokeWidth=2)
-        layers.append(ring.encode(stroke=alt.value(c["ink"]), opacity=alt.value(1)))
+        layers.append(ring.encode(stroke=alt.StrokeValue(c["ink"]), opacity=alt.OpacityValue(1)))
     return layers
 
 
@@ -208,7 +203,7 @@ def depth_line(table: "pd.DataFrame", x: str = "depth", y: str = "value", theme:
     return (
         alt.Chart(steps)
         .mark_rule(strokeWidth=2.4, opacity=0.55, strokeCap="round")
-        .encode(x=alt.X("_x0:Q"), x2=f"{x}:Q", y=alt.Y("_y0:Q"), y2=f"{y}:Q", color=_by_kind({k: c[t] for k, t in _KINDS.items()}))
+        .encode(x=alt.X("_x0:Q"), x2=alt.X2(x), y=alt.Y("_y0:Q"), y2=alt.Y2(y), color=_by_kind({k: c[t] for k, t in _KINDS.items()}))
     )
 
 

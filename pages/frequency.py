@@ -42,19 +42,21 @@ def body(head: st.delta_generator.DeltaGenerator, show: str, of: str) -> None:
     runs, params = pickers.stage(), fourier.Params(of=of)
     found = measured.answers(ANALYSIS, runs, dataclasses.asdict(params))
     shown = list(found.values())
+    said = sentence(shown, of) if shown else nothing(runs)
     with head:
-        parts.take(sentence(shown, of) if shown else nothing(runs))
+        parts.take(said)
+    known = options(shown)
+    focus = focused(shown, known) if shown else ""
     if shown:
-        focus = focused(shown)
         st.space("xsmall")
-        pictures(shown, show, of, focus)
+        pictures(shown, show, of, focus, said)
     missing = [run for run in runs if run.id not in found or found[run.id].stale]
     if stale := measured.stale_said(shown):
         parts.sub(stale)
     if missing:
         measured.pending(ANALYSIS, missing, params, "frequency")
     if shown:
-        unit(shown, of)
+        unit(shown, of, focus, known)
 
 
 def sentence(found: list[Answer], of: str) -> str:
@@ -71,8 +73,8 @@ def nothing(runs: list[Run]) -> str:
     return "The nets on stage have **not been measured yet**."
 
 
-def pictures(found: list[Answer], show: str, of: str, focus: str) -> None:
-    """One panel a net on the same y axis, the change by kind beside or below, the foot line."""
+def pictures(found: list[Answer], show: str, of: str, focus: str, said: str) -> None:
+    """One panel a net on the same y axis, the change by kind beside or below, the foot line; `said` is the takeaway."""
     named, stored = measured.tables(found), [answer.manifest["key"] for answer in found]
     # room below for the number under the focused unit and the stage numbers
     scale = domain(pd.concat([t.loc[t["top"] | (show == "all"), "delta_log_amplitude"] for t in named.values()]), below=0.2)
@@ -100,12 +102,12 @@ def pictures(found: list[Answer], show: str, of: str, focus: str) -> None:
             return fourier.chart_kinds(named, theme, heading="Change made by each unit")
 
         with cells[count] if wide else st.container():
-            draw(kinds, [stored, list(named)], "frequency_kinds", sentence(found, of))
+            draw(kinds, [stored, list(named)], "frequency_kinds", said)
         drawings.append(kinds)
-    foot, titled = foot_text(found, show, of, bool(steps)), sentence(found, of)
+    foot = foot_text(found, show, of, bool(steps))
     both = pd.concat([t.assign(net=title) for title, t in named.items()], ignore_index=True)
     both = both[["net", *both.columns.drop("net")]]
-    figure.foot_line(foot, both, "frequency", "frequency", lambda: figure.svg_file(drawings, titled, foot))
+    figure.foot_line(foot, both, "frequency", "frequency", lambda: figure.svg_file(drawings, said, foot))
 
 
 def foot_text(found: list[Answer], show: str, of: str, steps: bool) -> str:
@@ -137,9 +139,8 @@ def options(found: list[Answer]) -> dict[str, str]:
     return every
 
 
-def focused(found: list[Answer]) -> str:
-    """`run~unit` in focus: chosen here, in the link, brought along from another page, else the clearest attention unit."""
-    known = options(found)
+def focused(found: list[Answer], known: dict[str, str]) -> str:
+    """Which of the known `run~unit` is in focus: chosen here, in the link, brought from another page, else the clearest attention."""
     for place in (st.session_state.get("frequency_focus"), st.query_params.get("unit")):
         if place in known:
             return place
@@ -172,9 +173,8 @@ def clicked(run: Run) -> None:
         put(f"{run.id}~{hit[0]['unit']}")
 
 
-def unit(found: list[Answer], of: str) -> None:
+def unit(found: list[Answer], of: str, place: str, known: dict[str, str]) -> None:
     """The focused unit: its spectrum beside what went in, the ribbon, a sentence."""
-    known, place = options(found), focused(found)
     parts.h2("What the focused unit does" if of == "output" else "What the focused unit adds", "thin lines: the other units")
     left, right = st.columns([2, 1], gap="large")
     with right:

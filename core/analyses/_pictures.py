@@ -61,13 +61,13 @@ def over_depth(
     layers: list[alt.Chart] = []
     if len(stages) > 1:
         band = alt.Chart(stages)
-        layers.append(band.mark_rect(color=c["wash"], opacity=0.55, cornerRadius=4).encode(x=alt.X("x0:Q", scale=x_scale), x2="x1:Q"))
+        layers.append(band.mark_rect(color=c["wash"], opacity=0.55, cornerRadius=4).encode(x=alt.X("x0:Q", scale=x_scale), x2=alt.X2("x1")))
         number = band.mark_text(color=c["muted"], fontSize=12, baseline="bottom").encode(
-            x="middle:Q", y=alt.value(height - 4), text="stage:N"
+            x=alt.X("middle:Q"), y=alt.YValue(height - 4), text=alt.Text("stage:N")
         )
         layers.append(number)
-    layers.append(depth_line(table, x="depth", y="value", theme=theme).encode(tooltip=alt.value(None)))
-    layers.append(base.mark_rule(strokeWidth=1.5, color=c["ink2"]).encode(y="low:Q", y2="high:Q"))
+    layers.append(depth_line(table, x="depth", y="value", theme=theme).encode(tooltip=alt.TooltipValue(None)))
+    layers.append(base.mark_rule(strokeWidth=1.5, color=c["ink2"]).encode(y=alt.Y("low:Q"), y2=alt.Y2("high")))
     stem = base.transform_filter("datum.kind=='stem'")
     layers.append(stem.mark_point(size=36, filled=True, color=c["muted"], opacity=1))
     pick = alt.selection_point(name=SELECTION, fields=["unit"], on="click", empty=False)
@@ -75,11 +75,10 @@ def over_depth(
     layers += [marks[0].add_params(pick) if select else marks[0], *marks[1:]]
     if note and focus:
         below = base.transform_filter(f"datum.unit=='{focus}'").mark_text(dy=side + 10, fontWeight=600, fontSize=13, color=c["ink"])
-        layers.append(below.encode(text=alt.value(note)))
+        layers.append(below.encode(text=alt.TextValue(note)))
     if heading:
         layers += _heading(heading, family, c)
-    chart = alt.layer(*layers).properties(height=height)
-    return chart.properties(width=width) if width else chart
+    return alt.layer(*layers, height=height, width=width or alt.Undefined)
 
 
 def _y_axis(title: str, ticks: bool) -> "alt.Axis":
@@ -97,8 +96,8 @@ def _heading(text: str, family: str, c: dict[str, str]) -> "list[alt.Chart]":
     mark = one.mark_point(size=130, filled=True, opacity=1, color=c[family_token(family)], shape=family_shape(family), clip=False)
     name = one.mark_text(align="left", baseline="middle", fontSize=14, fontWeight=600, color=c["ink"], clip=False)
     return [
-        mark.encode(x=alt.value(-26), y=alt.value(-42)),
-        name.encode(x=alt.value(-12), y=alt.value(-41), text="text:N"),
+        mark.encode(x=alt.XValue(-26), y=alt.YValue(-42)),
+        name.encode(x=alt.XValue(-12), y=alt.YValue(-41), text=alt.Text("text:N")),
     ]
 
 
@@ -155,31 +154,31 @@ def strip(
     )
     x = alt.X("change:Q", scale=x_scale, axis=alt.Axis(format="~g", tickCount=4, **x_title(title)))
     base = alt.Chart(units).encode(
-        x=x, y=alt.Y("y:Q", scale=y_scale, axis=None), tooltip=["name:N", alt.Tooltip("change:Q", format="+.3f")]
+        x=x, y=alt.Y("y:Q", scale=y_scale, axis=None), tooltip=[alt.Tooltip("name:N"), alt.Tooltip("change:Q", format="+.3f")]
     )
-    pale = [layer.encode(opacity=alt.value(0.45)) for layer in unit_marks(base, theme, side=11)[:1]]
+    pale = [layer.encode(opacity=alt.OpacityValue(0.45)) for layer in unit_marks(base, theme, side=11)[:1]]
     zero = alt.Chart(pd.DataFrame({"x": [0.0]})).mark_rule(color=c["faint"], strokeWidth=1.4).encode(x=alt.X("x:Q", scale=x_scale))
     mean = alt.Chart(means).encode(y=alt.Y("y:Q", scale=y_scale))
-    bar = mean.transform_filter("isValid(datum.low)").mark_rule(color=c["ink"], strokeWidth=2).encode(x="low:Q", x2="high:Q")
-    dot = mean.mark_point(size=70, filled=True, opacity=1, color=c["ink"]).encode(x="mean:Q")
+    bar = mean.transform_filter("isValid(datum.low)").mark_rule(color=c["ink"], strokeWidth=2).encode(x=alt.X("low:Q"), x2=alt.X2("high"))
+    dot = mean.mark_point(size=70, filled=True, opacity=1, color=c["ink"]).encode(x=alt.X("mean:Q"))
     # the number stands on the side away from zero, where no line crosses it
     style = {"fontWeight": 600, "fontSize": 13, "color": c["ink"]}
-    left = mean.transform_filter("datum.mean < 0").mark_text(align="right", dx=-8, **style).encode(x="near:Q", text="text:N")
-    right = mean.transform_filter("datum.mean >= 0").mark_text(align="left", dx=8, **style).encode(x="far:Q", text="text:N")
+    said = mean.encode(text=alt.Text("text:N"))
+    left = said.transform_filter("datum.mean < 0").mark_text(align="right", dx=-8, **style).encode(x=alt.X("near:Q"))
+    right = said.transform_filter("datum.mean >= 0").mark_text(align="left", dx=8, **style).encode(x=alt.X("far:Q"))
     kind = alt.Chart(means).mark_text(align="left", fontWeight=600, fontSize=13, color=c["ink"])
-    kind = kind.encode(x=alt.value(0), y=alt.Y("row:Q", scale=y_scale), text="label:N")
+    kind = kind.encode(x=alt.XValue(0), y=alt.Y("row:Q", scale=y_scale), text=alt.Text("label:N"))
     layers = [zero, *pale, bar, dot, left, right, kind]
     height = 30 + 66 * max(len(rows), 1)
-    for text, align, place in ((ends[0], "left", alt.value(0)), (ends[1], "right", alt.value("width"))):
+    for text, align, place in ((ends[0], "left", alt.XValue(0)), (ends[1], "right", alt.XValue("width"))):
         corner = alt.Chart(pd.DataFrame({"text": [text]})).mark_text(align=align, fontSize=12, color=c["muted"], clip=False)
-        layers.append(corner.encode(x=place, y=alt.value(-14), text="text:N"))
+        layers.append(corner.encode(x=place, y=alt.YValue(-14), text=alt.Text("text:N")))
     if heading:
         head = alt.Chart(pd.DataFrame({"text": [heading]})).mark_text(
             align="left", baseline="middle", fontSize=14, fontWeight=600, color=c["ink"]
         )
-        layers.append(head.encode(x=alt.value(0), y=alt.value(-41), text="text:N"))
-    chart = alt.layer(*layers).properties(height=height)
-    return chart.properties(width=width) if width else chart
+        layers.append(head.encode(x=alt.XValue(0), y=alt.YValue(-41), text=alt.Text("text:N")))
+    return alt.layer(*layers, height=height, width=width or alt.Undefined)
 
 
 def _signed(value: float) -> str:
@@ -226,7 +225,7 @@ def spectrum(
         alt.Tooltip("frequency:Q", title="frequency [π]", format=".3f"),
         alt.Tooltip(f"{value}:Q", format="+.2f"),
     ]
-    base = alt.Chart(table).encode(x=x, y=y, detail="unit:N", tooltip=tips)
+    base = alt.Chart(table).encode(x=x, y=y, detail=alt.Detail("unit:N"), tooltip=tips)
     layers: list[alt.Chart] = []
     if not focus:
         last = int(table["position"].max()) or 1
@@ -241,7 +240,7 @@ def spectrum(
         row = table[table["unit"] == focus].iloc[0]
         own = c["muted"] if row["kind"] == "stem" else c[kind_token(row["kind"])]
         out, into = table[table["unit"] == focus], table[table["position"] == row["position"] - 1]
-        band = alt.Chart(out).mark_area(color=own, opacity=0.15).encode(x=x, y=alt.Y("ci_low:Q"), y2="ci_high:Q")
+        band = alt.Chart(out).mark_area(color=own, opacity=0.15).encode(x=x, y=alt.Y("ci_low:Q"), y2=alt.Y2("ci_high"))
         layers.append(band)
         gap = 0.0
         if len(into):
@@ -252,8 +251,7 @@ def spectrum(
         layers.append(_end(out, value, "coming out", x, y, c, -1 if gap >= 0 else 1, True))
     if heading:
         layers += _heading(heading, family, c)
-    chart = alt.layer(*layers).properties(height=height)
-    return chart.properties(width=width) if width else chart
+    return alt.layer(*layers, height=height, width=width or alt.Undefined)
 
 
 def _end(rows: pd.DataFrame, value: str, text: str, x: "alt.X", y: "alt.Y", c: dict[str, str], up: int, bold: bool) -> "alt.Chart":
@@ -262,4 +260,4 @@ def _end(rows: pd.DataFrame, value: str, text: str, x: "alt.X", y: "alt.Y", c: d
     last = alt.Chart(rows[rows["top"]]).encode(x=x, y=y)
     return last.mark_text(
         align="left", dx=8, dy=7 * up, fontSize=13, fontWeight=600 if bold else 400, color=c["ink"] if bold else c["muted"], clip=False
-    ).encode(text=alt.value(text))
+    ).encode(text=alt.TextValue(text))

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 
 import altair as alt
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from core import chart
@@ -48,9 +49,21 @@ def test_marks_are_drawn_in_the_colour_of_their_kind() -> None:
 
 def test_a_single_view_keeps_its_height_and_takes_the_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "theme", lambda: "dark")
-    spec = on_page(draw).to_dict()
-    assert spec["autosize"] == {"type": "fit-x", "contains": "padding"}
+    spec = on_page(draw)
+    assert spec["autosize"] == {"type": "fit-x", "contains": "padding"} and spec["height"] == 120
     assert spec["config"]["background"] == chart.DARK["bg"]
+
+
+def test_a_page_sends_each_table_of_a_chart_once_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "theme", lambda: "light")
+    spec, plain = on_page(draw), draw("light").to_dict()
+    sent = {name: pa.ipc.open_stream(table).read_pandas() for name, table in spec["datasets"].items()}
+    assert len(sent) == len(plain["datasets"]) == 2, "the line's table and the marks'"
+    assert [name for layer in spec["layer"] for name in [layer["data"]["name"]]].count("table1") == len(spec["layer"]) - 1
+    pd.testing.assert_frame_equal(sent["table1"], TABLE)
+    for here, there in zip(spec["layer"], plain["layer"], strict=True):
+        rows = plain["datasets"][there["data"]["name"]]
+        pd.testing.assert_frame_equal(sent[here["data"]["name"]], pd.DataFrame(rows), check_dtype=False)
 
 
 def test_text_of_a_user_is_escaped_and_bold_is_bold() -> None:
