@@ -21,15 +21,21 @@ def home() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "share") / "alterlab"
 
 
+def cpu_jobs() -> int:
+    """How many jobs compute on this machine's processor at a time: one, or $ALTERLAB_CPU_JOBS (up to 64)."""
+    own = os.environ.get("ALTERLAB_CPU_JOBS", "")
+    return min(max(1, int(own)), 64) if own.isdecimal() else 1
+
+
 def threads() -> int:
-    """CPU threads for one job: half the cores, at least one, so that a busy neighbour does not stall it at barriers.
+    """CPU threads for one job: half the cores, shared by `cpu_jobs`, at least one, so that a busy neighbour does not stall it at barriers.
 
     $ALTERLAB_THREADS and $OMP_NUM_THREADS override.  Measured on two shared cores: two threads beside a busy neighbour are 2.6 times
     slower than one.
     """
     own = next((t for name in ("ALTERLAB_THREADS", "OMP_NUM_THREADS") if (t := os.environ.get(name, "")).isdecimal()), "")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, int(own) if own else cores // 2)
+    return max(1, int(own) if own else cores // 2 // cpu_jobs())
 
 
 def canonical(value: Any) -> bytes:

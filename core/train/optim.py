@@ -42,7 +42,7 @@ def sam_step(net: nn.Module, radius: float, loss: Callable[[], Tensor]) -> Tenso
     parameters = [p for p in net.parameters() if p.grad is not None]
     norm = torch.stack([p.grad.norm() for p in parameters]).norm()
     moves = [p.grad * (radius / (norm + 1e-12)) for p in parameters]
-    frozen = [(m, m.momentum) for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    frozen = [(m, m.momentum) for m in net.modules() if isinstance(m, nn.BatchNorm2d | nn.SyncBatchNorm)]
     with torch.no_grad():
         torch._foreach_add_(parameters, moves)
     net.zero_grad(set_to_none=True)

@@ -60,8 +60,9 @@ def test_sam_takes_the_gradient_at_the_worst_point():
     assert net.weight.item() == pytest.approx(3.0)
 
 
-def test_sam_leaves_batch_norm_statistics_alone():
-    net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2)).train()
+@pytest.mark.parametrize("norm", [torch.nn.BatchNorm2d, torch.nn.SyncBatchNorm])
+def test_sam_leaves_batch_norm_statistics_alone(norm):
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), norm(2)).train()
     x = torch.randn(4, 1, 3, 3)
     net(x).pow(2).sum().backward()
     before = net[1].running_mean.clone()
