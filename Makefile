@@ -12,12 +12,13 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --pro
 # pip says one short line for each library, so that a long installation is seen to go on.
 QUIETLY := sed -un -e 's/^Collecting \([A-Za-z0-9._-]*\).*/  \1/p' -e 's/^Installing collected.*/  unpacking .../p'
 
-.PHONY: help setup setup-dev run test lint types tests test-deps bench checkpoints clean
+.PHONY: help setup setup-dev run test lint types tests test-deps test-ray bench checkpoints clean
 
 help:
 	@echo "make run          open the lab in a browser (installs what is missing first)"
 	@echo "make test         check everything: style, types, imports, tests"
-	@echo "make test-deps    get a Chromium for the browser tests (Debian, Ubuntu)"
+	@echo "make test-deps    get a Chromium, Slurm and faketime for tests that need them (Debian, Ubuntu)"
+	@echo "make test-ray     test jobs on a small Ray cluster (gets Ray beside the lab, 400 MB)"
 	@echo "make setup        only install the libraries into $(VENV)"
 	@echo "make bench        print how fast training and feeding are beside a plain loop"
 	@echo "make checkpoints  train and measure what is missing in checkpoints/ (hours without a GPU)"
@@ -42,7 +43,20 @@ tests: setup-dev
 	@$(BIN)/python -m pytest
 
 test-deps: setup-dev
+	@bash .ci/get-slurm
 	@bash .ci/get-chromium $(BIN)/python
+
+# Ray stays out of the lab's libraries, and its cluster in a network that holds nothing but this machine's loopback.
+RAY := .local/ray
+test-ray: setup-dev $(RAY)/.installed
+	@ALTERLAB_TEST_RAY=$(CURDIR)/$(RAY)/bin/ray unshare --map-root-user --net \
+	  sh -c 'ip link set lo up && exec $(BIN)/python -m pytest tests/jobs -k ray'
+
+$(RAY)/.installed: | $(BIN)/python
+	@echo "Installing Ray into $(RAY): half a minute or more, 400 MB."
+	@$(BIN)/python -m venv $(RAY)
+	@$(RAY)/bin/python -m pip install --disable-pip-version-check --no-input --progress-bar off "ray[default]>=2.50,<3" | $(QUIETLY)
+	@touch $@
 
 bench: setup-dev
 	@status=0; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file" || status=1; done; exit $$status

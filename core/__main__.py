@@ -15,6 +15,16 @@ from pathlib import Path
 from core.errors import LabError
 from core.recipe import Recipe
 
+JOB_ACTIONS = {
+    "list": "all jobs, newest first",
+    "show": "one job and its attempts",
+    "cancel": "stop it, or take it out of the line",
+    "resume": "run a failed or cancelled one again, from what it saved",
+    "tail": "the end of its log",
+    "priority": "its place in the line: -1000 to 1000, higher goes first",
+    "serve": "start and watch the jobs of this data folder until told to stop",
+}
+
 
 class Console:
     """A listener that draws one progress line on stderr and stops at Ctrl-C."""
@@ -178,27 +188,10 @@ def data_command(args: argparse.Namespace) -> dict:
 
 
 def jobs_command(args: argparse.Namespace) -> dict:
-    """List, show, cancel, resume or follow background jobs."""
-    from core import jobs
+    """List, show, cancel, resume, follow, move or serve background jobs."""
+    from core.jobs import command
 
-    if args.action == "list":
-        found = jobs.list()
-        for job in found:
-            print_unless(args, f"{job.id}  {job.state:10} {job.label}  {job.reason}")
-        return {"jobs": [asdict(job) for job in found]}
-    if not args.id:
-        raise LabError(f"Say which job: python -m core jobs {args.action} ID")
-    if args.action == "tail":
-        text = jobs.tail(args.id)
-        print_unless(args, text)
-        return {"id": args.id, "log": text}
-    if args.action == "cancel":
-        jobs.cancel(args.id)
-    if args.action == "resume":
-        jobs.resume(args.id)
-    job = jobs.get(args.id)
-    print_unless(args, f"{job.id}  {job.state}  {job.label}  {job.reason}")
-    return {"job": asdict(job)}
+    return command.run(args)
 
 
 def worker(args: argparse.Namespace) -> dict | None:
@@ -270,8 +263,12 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("action", choices=("list", "get"))
     p.add_argument("id", nargs="?", default="")
     p = command("jobs", jobs_command, "Background jobs.")
-    p.add_argument("action", choices=("list", "show", "cancel", "resume", "tail"))
-    p.add_argument("id", nargs="?", default="")
+    p.formatter_class = argparse.RawDescriptionHelpFormatter
+    p.epilog = "actions:\n" + "\n".join(f"  {name:9} {words}" for name, words in JOB_ACTIONS.items())
+    p.add_argument("action", choices=tuple(JOB_ACTIONS), metavar="ACTION", nargs="?", default="list", help="list if not given")
+    p.add_argument("id", metavar="ID", nargs="?", default="", help="a job's id, as list shows it")
+    p.add_argument("priority", metavar="N", nargs="?", type=int, help="only for priority")
+    p.add_argument("--follow", action="store_true", help="with tail: print what is added, until the job has ended")
     p = command("worker", worker, "Run one job folder.")
     p.add_argument("folder")
     return parser

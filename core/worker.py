@@ -1,134 +1,117 @@
-"""The process of a job: wait for the device, do the work, write how it ended.  Loads nothing heavy before its turn."""
+"""The process of a job's attempt: do the work and say how it ended.  Loads nothing that the work does not ask for."""
 
 import contextlib
 import errno
+import importlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import sys
-import threading
-import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from core import io
 from core.errors import JobError, LabError, unknown
-from core.jobs import Cancelled, Context, lease, record
-from core.tasks import TASKS
+from core.jobs import Cancelled, Context, processes, record
+from core.jobs.state import STOPPED_CODE, WORDS
 
 Task = Callable[[dict[str, Any], Context], dict[str, Any]]
-NEVER_BEGUN = "Cancelled before its turn came."
-STOPPED = "Stopped as asked. Kept: its log and all it saved; Resume goes on from that."
-OUTSIDE = "Another program, or the machine shutting down, asked it to stop. Kept: all it saved; Resume goes on from that."
-FINISHED_FIRST = "The work was done before the request to stop came through."
-MEMORY = "The device ran out of memory. A smaller batch or a smaller net needs less."
-DISK = "The disk is full. Free some space; Resume goes on from what was saved."
 
 
-def main(folder: str | Path, tasks: dict[str, Task] | None = None) -> int:
-    """Run the job in a folder to its end; returns only if that cannot be begun.  `tasks` is what a task's name means."""
-    place = Path(folder).absolute()
-    asked = record.load(place / "job.json")
-    if "task" not in asked:
-        raise JobError(f"There is no job in {place}.")
-    return _Worker(place, asked, TASKS if tasks is None else tasks).run()
+def main(folder: str | Path) -> int:
+    """Run an attempt's work to its end and leave the process with the code that says how.
+
+    Tasks come from `core.tasks`, or the module that ALTERLAB_TASKS names.  JobError if the folder is no attempt.
+    """
+    attempt = Path(folder).absolute()
+    job = attempt.parent.parent
+    asked = record.load(job / "job.json")
+    if "task" not in asked or not attempt.name.isdecimal() or os.environ.get(processes.MARK) != str(attempt):
+        raise JobError("A worker is started by the queue, not by hand. Resume the job instead.")
+    processes.die_with_parent()
+    rank = int(os.environ.get("RANK", "0"))
+    context = Context(job, int(attempt.name), rank)
+
+    def told(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # engines and parents both send one: the second must not hit us on the way out
+        context.stop = True
+
+    signal.signal(signal.SIGTERM, told)
+    word = _outcome(attempt, asked, context)
+    if _speaks(rank, word, attempt):
+        record.write_slot(attempt / "report.slot", {key: word[key] for key in ("outcome", "cause", "message")})
+    if word["trace"]:  # after the report: a full disk must not swallow both
+        with contextlib.suppress(OSError):
+            print(word["trace"], file=sys.stderr, flush=True)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit({"done": 0, "stopped": STOPPED_CODE}.get(word["outcome"], 1))
 
 
-class _Worker:
-    """One attempt; only `main` makes it."""
+def _speaks(rank: int, word: dict[str, str], attempt: Path) -> bool:
+    """Of several processes of a job the first speaks, unless another knows better why they all end."""
+    if word["cause"] == "lost":
+        return rank == 0 and not record.read_slot(attempt / "report.slot")
+    return rank == 0 or word["outcome"] == "error"
 
-    def __init__(self, place: Path, asked: dict[str, Any], tasks: dict[str, Task]) -> None:
-        self.place, self.asked, self.tasks = place, asked, tasks
-        self.attempt = record.load(place / "worker.json").get("attempt", 1)
-        self.context = Context(place, self.attempt)
-        self.ending = threading.Lock()
 
-    def run(self) -> int:
-        self._own_alive_lock()
-        signal.signal(signal.SIGTERM, self._asked_to_stop)
-        self._sign(None)
-        threading.Thread(target=self._watch, daemon=True).start()
-        self._end(*self._outcome())
-        return 0
+def _outcome(attempt: Path, asked: dict[str, Any], context: Context) -> dict[str, str]:
+    """Work, and say how it ended: outcome, cause, message for people, trace for the log."""
+    try:
+        tasks: dict[str, Task] = importlib.import_module(os.environ.get("ALTERLAB_TASKS", "core.tasks")).TASKS
+        if asked["task"] not in tasks:
+            raise unknown(JobError, "task", asked["task"], tasks)
+        if context.rank == 0:
+            print(f"attempt {attempt.name}: {asked['task']} on {os.environ.get('ALTERLAB_WHERE') or asked['device']}", flush=True)
+        result = tasks[asked["task"]](_on_device(asked), context)
+        if context.rank == 0:
+            io.write_atomic(attempt / "result.json", _plain(result))
+        return _word("done")
+    except Cancelled:
+        return _word("stopped")
+    except LabError as error:
+        if type(error).__name__ == "PeerLost":  # another process of this job is gone: as if this one were
+            return _word("error", "lost", str(error))
+        return _word("error", _cause(error, attempt), str(error))
+    except BaseException as error:
+        cause, reference = _cause(error, attempt), secrets.token_hex(2)
+        message = WORDS.get(cause) or f"Something unexpected went wrong (reference {reference}); see the log."
+        return _word("error", cause, message, f"reference {reference}\n{traceback.format_exc()}")
 
-    def _own_alive_lock(self) -> None:
-        """Keep the lock that says we live to ourselves: a forked child that outlives us must not speak for us."""
-        handle = int(os.environ.pop("ALTERLAB_ALIVE_FD", "-1"))
-        if handle < 0:
-            raise JobError("A worker is started by the queue, not by hand. Resume the job instead.")
-        os.set_inheritable(handle, False)
 
-        def let_go() -> None:
-            with contextlib.suppress(OSError):
-                os.close(handle)
+def _plain(result: object) -> str:
+    try:
+        return json.dumps(result, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise JobError(f"The work returned what is not plain JSON: {error}.") from error
 
-        os.register_at_fork(after_in_child=let_go)
 
-    def _asked_to_stop(self, *_: object) -> None:
-        self.context.stop = True
+def _on_device(asked: dict[str, Any]) -> dict[str, Any]:
+    """The arguments, with the GPU named as this process sees it: the leased ones are the only ones it has."""
+    args = asked["args"]
+    return {**args, "device": "cuda"} if asked["device"].startswith("cuda") and "device" in args else args
 
-    def _sign(self, started: float | None) -> None:
-        io.write_json(self.place / "worker.json", {"attempt": self.attempt, "pid": os.getpid(), "started": started})
 
-    def _watch(self) -> None:
-        """See the request to stop even if the signal was missed, and end a job that does not react to it."""
-        while not (self.place / "cancel").exists():
-            time.sleep(0.2)
-        self.context.stop = True
-        time.sleep(record.GRACE_S)
-        self._end("cancelled", record.HARD_STOP, None)
+def _word(outcome: str, cause: str = "", message: str = "", trace: str = "") -> dict[str, str]:
+    return {"outcome": outcome, "cause": cause, "message": message, "trace": trace}
 
-    def _outcome(self) -> tuple[str, str, dict[str, Any] | None]:
-        """Wait, work, and say how it ended: state, reason in words, result."""
-        asked = self.asked
-        try:
-            if asked["task"] not in self.tasks:
-                raise unknown(JobError, "task", asked["task"], self.tasks)
-            # the lease stays open to the end: children share it, so the device is free when the last of them is gone
-            lease.wait_turn(asked["device"], asked["priority"], asked["seq"], self.place.name, self.context.check)
-            self._sign(time.time())
-            print(f"attempt {self.attempt}: {asked['task']} on {asked['device']}", flush=True)
-            result = self.tasks[asked["task"]](asked["args"], self.context)
-            return "succeeded", FINISHED_FIRST if self._cancel_asked() else "", result
-        except Cancelled:
-            if self._cancel_asked():
-                return "cancelled", STOPPED if record.load(self.place / "worker.json").get("started") else NEVER_BEGUN, None
-            return "failed", OUTSIDE, None
-        except LabError as error:
-            return "failed", str(error), None
-        except BaseException as error:
-            reference = secrets.token_hex(2)
-            print(f"reference {reference}", file=sys.stderr)
-            with contextlib.suppress(OSError):  # a full disk must not hide what happened
-                traceback.print_exc()
-            if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-                return "failed", MEMORY, None
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-                return "failed", DISK, None
-            return "failed", f"Something unexpected went wrong (reference {reference}); see the log.", None
 
-    def _cancel_asked(self) -> bool:
-        return (self.place / "cancel").exists()
-
-    def _end(self, state: str, reason: str, result: dict[str, Any] | None) -> None:
-        """Write how it ended, once, and end with every process that it started."""
-        with self.ending:
-            end = {"state": state, "reason": reason, "ended": time.time(), "result": result}
-            try:
-                json.dumps(result, allow_nan=False)
-            except (TypeError, ValueError) as error:
-                end |= {"state": "failed", "reason": f"The work returned what is not plain JSON: {error}.", "result": None}
-            try:
-                io.write_json(self.place / "exit.json", end)
-                sys.stdout.flush()
-            finally:
-                self._leave(int(end["state"] != "succeeded"))
-
-    def _leave(self, code: int) -> NoReturn:
-        """End this process at once, and all that it started."""
-        if os.getpgrp() == os.getpid():
-            os.killpg(0, signal.SIGKILL)
-        os._exit(code)
+def _cause(error: BaseException, attempt: Path) -> str:
+    """A word for what went wrong."""
+    chain, seen = error, []
+    while chain is not None and chain not in seen:
+        seen.append(chain)
+        chain = chain.__cause__ or chain.__context__
+    if any(isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT) for e in seen):
+        return "disk_full"
+    if any(isinstance(e, OSError | RuntimeError) for e in seen) and shutil.disk_usage(attempt).free < 1 << 20:
+        return "disk_full"  # writers of tensors report a full disk in words of their own
+    if any(type(e).__name__ == "OutOfMemoryError" or "CUDA out of memory" in str(e) for e in seen):
+        return "gpu_oom"
+    if any(isinstance(e, MemoryError) or "can't allocate memory" in str(e) for e in seen):
+        return "host_oom"
+    return "exception"

@@ -12,6 +12,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["MKL_NUM_THREADS"] = "1"
 _HOME = tempfile.TemporaryDirectory(prefix="alterlab-tests-")
 os.environ["ALTERLAB_HOME"] = _HOME.name
+# leases of devices are of the machine, not of the data folder: a lab that works here must not keep tests from running
+os.environ["ALTERLAB_LEASES"] = f"{_HOME.name}/leases"
 # hypothesis would keep a folder in the checkout
 os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = f"{_HOME.name}/hypothesis"
 
@@ -63,4 +65,5 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.setenv("ALTERLAB_HOME", str(folder))
+    monkeypatch.setenv("ALTERLAB_LEASES", str(tmp_path / "leases"))
     return folder

@@ -1,12 +1,23 @@
 """The command line: one JSON object, exit codes, plain sentences."""
 
 import json
+import shlex
+import signal
 import subprocess
 import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
+from core import jobs
 from core.__main__ import main
+from core.errors import JobError
+from core.jobs import engines, record, wake
+from tests.pages import made_jobs
+
+README = Path(__file__).resolve().parents[1] / "README.md"
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +96,115 @@ def test_train_runs_measure_and_the_same_question_is_not_measured_twice(capsys, 
     assert code == 0
     names = sorted(p.name for p in place.rglob("*") if p.is_file())
     assert names == ["arrays.npz", "end.safetensors", "final.json", "history.jsonl", "manifest.json", "run.json", "table.parquet"]
+
+
+# ---- jobs
+
+
+@pytest.fixture
+def at_rest(tmp_path, monkeypatch):
+    """No dispatcher is started; leases are of this test."""
+    monkeypatch.setenv("ALTERLAB_LEASES", str(tmp_path / "leases"))
+    monkeypatch.setattr(wake, "ensure", lambda: None)
+
+
+def answer(capsys, *args):
+    code, out, _ = run(capsys, "jobs", *args, "--json")
+    assert code == 0
+    return json.loads(out)
+
+
+def test_jobs_are_listed_shown_moved_and_stopped(capsys, at_rest):
+    first, second = (jobs.submit("sleep", {"device": "cpu"}, label=name).id for name in ("one", "two"))
+    assert [job["id"] for job in answer(capsys, "list")["jobs"]] == [second, first]
+    assert answer(capsys, "priority", second, "-7")["job"]["priority"] == -7
+    assert answer(capsys, "cancel", first)["job"]["state"] == "cancelled"
+    shown = answer(capsys, "show", first)
+    assert shown["job"]["cause"] == "user" and shown["attempts"] == []
+    assert answer(capsys, "resume", first)["job"]["state"] == "queued"
+    _, out, _ = run(capsys, "jobs")
+    assert [line.split()[:3] for line in out.splitlines()] == [[second, "queued", "two"], [first, "queued", "one"]]
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("cancel",), "Say which job: python -m core jobs cancel ID"),
+        (("priority", "ID"), "Say how high"),
+        (("priority", "ID", "1001"), "from -1000 to 1000"),
+        (("resume", "ID"), "only a failed or cancelled one"),
+        (("tail", "../../etc/passwd"), "There is no job"),
+    ],
+)
+def test_a_job_command_that_cannot_be_done_says_why(capsys, at_rest, args, says):
+    job = jobs.submit("sleep", {"device": "cpu"}).id
+    code, _, err = run(capsys, "jobs", *(job if arg == "ID" else arg for arg in args))
+    assert code == 1 and says in err and "Traceback" not in err
+
+
+def test_tail_follows_a_job_over_its_attempts_to_its_end(capsys, at_rest):
+    job = made_jobs.write("sleep", {}, label="one", tries=2)
+
+    def go_on():
+        with (record.root() / job / "attempts" / "2" / "out.log").open("a") as log:
+            log.write("added\n")
+        made_jobs.finish(job, state="failed", cause="exception", reason="It broke.")
+
+    with made_jobs.alive(job):
+        later = threading.Timer(0.5, go_on)
+        later.start()
+        code, out, _ = run(capsys, "jobs", "tail", job, "--follow")
+        later.join()
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[:-1] == ["first line", "last line of attempt 1", "first line", "last line of attempt 2", "added"]
+    assert lines[-1].endswith("It broke.")
+    _, out, _ = run(capsys, "jobs", "tail", job)
+    assert out.splitlines() == lines[:-1]
+
+
+@pytest.mark.timeout(60)
+def test_serve_is_the_dispatcher_until_it_is_told_to_stop(tmp_path, monkeypatch):
+    """It starts jobs, a second one is refused in words, SIGTERM ends it and leaves what runs."""
+    monkeypatch.setenv("ALTERLAB_LEASES", str(tmp_path / "leases"))
+    monkeypatch.setattr(wake, "ensure", lambda: None)  # so that only `serve` can have started the job
+    serve = [sys.executable, "-m", "core", "jobs", "serve"]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as lab:
+        try:
+            assert "Starts and watches the jobs" in lab.stdout.readline()
+            until(wake.lives)
+            second = subprocess.run(serve, capture_output=True, text=True, timeout=20, check=False)
+            assert second.returncode == 1 and "lives already" in second.stderr and "Traceback" not in second.stderr
+            job = jobs.submit("sleep", {"device": "cpu", "steps": 200, "delay_s": 0.1})
+            until(lambda: jobs.get(job.id).state == "running")
+        finally:
+            lab.send_signal(signal.SIGTERM)
+            code = lab.wait(10)
+        assert code == 0, lab.stderr.read()
+    try:
+        assert jobs.get(job.id).state == "running"
+    finally:
+        jobs.cancel(job.id)
+        until(lambda: jobs.get(job.id).state == "cancelled", 15)
+
+
+def test_the_clusters_of_the_readme_can_be_chosen(monkeypatch):
+    """Each ALTERLAB_ENGINE of README.md makes an engine, with the options that stand there."""
+    lines = [shlex.split(line, comments=True) for line in README.read_text().splitlines() if line.startswith("export ALTERLAB_ENGINE=")]
+    chosen = [words[1].partition("=")[2] for words in lines]
+    assert [setting.partition(":")[0] for setting in chosen] == ["slurm", "slurm", "ray"]
+    for setting in chosen:
+        monkeypatch.setenv("ALTERLAB_ENGINE", setting)
+        name, _ = engines.setting()
+        assert engines.engine(name).name == name
+    monkeypatch.setenv("ALTERLAB_ENGINE", "slurm:--wrap=x")
+    with pytest.raises(JobError, match="option of sbatch"):
+        engines.engine("slurm")
+
+
+def until(true, seconds=10.0):
+    """Wait for something."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -1,18 +1,18 @@
-"""Background work: a job is its own process and a folder; the folder is the truth, so the app may come and go.
+"""Background work: jobs that outlive the app, wait for devices, and end honestly.  Knows no task.
 
-    <home>/jobs/<id>/job.json       what was asked; never changes
-                     worker.json    attempt, process, when its turn came
-                     progress.json  metrics.jsonl  out.log
-                     cancel         there once somebody asked to stop
-                     exit.json      how it ended; earlier attempts' are exit.<n>.json
-                     alive.lock     locked by the process for as long as it lives
-
-Knows no task: a task is a name and JSON arguments, mapped to work in the job's own process.
+A job is a folder (`record`), an attempt is a process tree under a small parent (`shepherd`), one elected process starts and records
+them (`dispatcher`), a SQLite file is queue and index (`index`), and `engines` say where attempts run.  `state` says what follows from
+what; `queue` changes, `view` looks, `wake` keeps the dispatcher there.
 """
 
 from core.jobs.context import Cancelled, Context
-from core.jobs.engine import cancel, get, metrics, remove, resume, submit, tail
-from core.jobs.engine import everything as list
-from core.jobs.record import LIVE, Job, Progress
+from core.jobs.queue import cancel, prioritise, remove, resume, submit
+from core.jobs.record import Job, Progress
+from core.jobs.state import ENDED, LIVE, STARTED
+from core.jobs.view import Attempt, Place, Status, dismiss, get, history, metrics, status, tail
+from core.jobs.view import everything as list
 
-__all__ = ["LIVE", "Cancelled", "Context", "Job", "Progress", "cancel", "get", "list", "metrics", "remove", "resume", "submit", "tail"]
+__all__ = [
+    "ENDED", "LIVE", "STARTED", "Attempt", "Cancelled", "Context", "Job", "Place", "Progress", "Status", "cancel", "dismiss", "get",
+    "history", "list", "metrics", "prioritise", "remove", "resume", "status", "submit", "tail",
+]  # fmt: skip

@@ -17,25 +17,27 @@ class Cancelled(Exception):
 class Context:
     """A job's line to the outside: progress, metrics, and whether it should stop.
 
-    `folder` is the job's own; `stop` is set by the worker's signal handler and its watcher.
+    `folder` is the job's own; `stop` is set by the worker's signal handler.  Of several processes of one job only rank 0 speaks.
     """
 
-    def __init__(self, folder: Path, attempt: int = 1) -> None:
-        self.folder, self.attempt, self.stop = folder, attempt, False
+    def __init__(self, folder: Path, attempt: int = 1, rank: int = 0) -> None:
+        self.folder, self.attempt, self.rank, self.stop = folder, attempt, rank, False
         self._said = float("-inf")
         self._marks: deque[tuple[float, int, int]] = deque(maxlen=30)
 
     def cancelled(self) -> bool:
-        """Whether the job was asked to stop."""
-        return self.stop
+        """Whether to stop: the job was asked to, or another attempt has taken its place and writes in its folder."""
+        return self.stop or (self.folder / "attempts" / str(self.attempt + 1)).exists()
 
     def check(self) -> None:
-        """Raise Cancelled if the job was asked to stop."""
-        if self.stop:
+        """Raise Cancelled if the job should stop."""
+        if self.cancelled():
             raise Cancelled
 
     def progress(self, step: int, total: int, message: str = "", **metrics: float) -> None:
         """Say how far the work is; written at most once a second, and at the last step.  `metrics` go to `metric` then."""
+        if self.rank:
+            return
         now = time.monotonic()  # never the clock on the wall: it jumps
         if now - self._said < 1.0 and step < total:
             return
@@ -55,4 +57,5 @@ class Context:
 
     def metric(self, row: dict[str, Any]) -> None:
         """Add a row of numbers to the job's metrics, marked with the attempt."""
-        append_row(self.folder / "metrics.jsonl", {**row, "attempt": self.attempt})
+        if self.rank == 0:
+            append_row(self.folder / "metrics.jsonl", {**row, "attempt": self.attempt})

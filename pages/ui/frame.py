@@ -123,7 +123,8 @@ def device() -> str:
 def machine() -> str:
     """`CPU · 2 cores · queue empty`."""
     found = [job.state for job in jobs.list()]
-    running, waiting = sum(s in ("running", "cancelling") for s in found), found.count("waiting")
+    running = sum(state in jobs.STARTED for state in found)
+    waiting = sum(state in jobs.LIVE for state in found) - running
     queue = ", ".join(f"{n} {word}" for n, word in ((running, "running"), (waiting, "waiting")) if n)
     return f"{device()} · {queue or 'queue empty'}"
 

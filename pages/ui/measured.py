@@ -180,7 +180,7 @@ def _cost(analysis: Analysis, runs: Sequence[Run], params: Any) -> str:
 def progress(job: jobs.Job) -> tuple[str, float]:
     """(words, share done) of a live job: `64 of 256 images · about 22 s left`."""
     told = job.progress
-    if job.state == "waiting":
+    if job.state not in jobs.STARTED:
         return "waiting for its turn", 0.0
     if told is None or not told.total:
         return "stopping" if job.state == "cancelling" else "starting", 0.0

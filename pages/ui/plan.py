@@ -21,11 +21,14 @@ class Plan:
     images: int = 0
     epochs: int = 0
     device: str = "auto"
+    gpus: int = 1
     refusal: str = ""
 
 
-def plan_of(arch: spec.Architecture, images: str, name: str, epochs: int, share: float, limit: int, seeds: int, device: str) -> Plan:
-    """The runs of a choice, or why there can be none."""
+def plan_of(
+    arch: spec.Architecture, images: str, name: str, epochs: int, share: float, limit: int, seeds: int, device: str, gpus: int = 1
+) -> Plan:
+    """The runs of a choice, or why there can be none; `gpus` share the batches of each run."""
     try:
         chosen = data.get(images)
         if missing := data.available(images):
@@ -42,7 +45,7 @@ def plan_of(arch: spec.Architecture, images: str, name: str, epochs: int, share:
             for seed in range(seeds)
         )  # fmt: skip
         seen = round(chosen.train_n * share)
-        return Plan(runs=runs, images=min(seen, limit or seen), epochs=how.total_epochs, device=device)
+        return Plan(runs=runs, images=min(seen, limit or seen), epochs=how.total_epochs, device=device, gpus=gpus)
     except LabError as error:
         return Plan(refusal=str(error))
 
@@ -65,8 +68,46 @@ def start(plan: Plan) -> list[Run]:
     done = [run for run in plan.runs if run.id in known and pickers.accuracy(run) is not None]
     for run in plan.runs:
         if run not in done:
-            store.create(run)
-            few = f", {words.count(run.limit)} images" if run.limit else ""
-            label = f"{pickers.title(dataclasses.replace(run, seed=0))}, seed {run.seed}{few}"
-            jobs.submit("train", {"run": run.to_json(), "device": plan.device}, label=label, dedup=run.id)
+            queue(run, plan.device, plan.gpus)
     return done
+
+
+def queue(run: Run, device: str, gpus: int = 1) -> None:
+    """Store what a run is and queue its training; one that is under way is not doubled."""
+    store.create(run)
+    few = f", {words.count(run.limit)} images" if run.limit else ""
+    batch = f", batch {run.recipe['batch']}" if run.recipe.get("name") == "custom" else ""
+    label = f"{pickers.title(dataclasses.replace(run, seed=0))}, seed {run.seed}{few}{batch}"
+    jobs.submit("train", {"run": run.to_json(), "device": device}, label=label, dedup=run.id, devices=gpus, processes=gpus)
+
+
+def halved(job: jobs.Job) -> Run | None:
+    """The training of a job with half the batch, which needs about half the memory and is another run; None if there is none."""
+    try:
+        run = Run.from_json(job.args["run"]) if job.task == "train" else None
+        if run is None or (batch := recipe.from_dict(run.recipe).batch // 2) < 2:
+            return None
+        return dataclasses.replace(run, recipe={**run.recipe, "batch": batch, "name": "custom"})
+    except LabError:
+        return None
+
+
+def again_with_half(job: jobs.Job) -> str:
+    """Queue a training that ran out of memory with half its batch; returns the new run's id.  LabError if it cannot be."""
+    run = halved(job)
+    if run is None:
+        raise LabError("This batch cannot be halved.")
+    queue(run, str(job.args.get("device", "auto")), job.devices)
+    return run.id
+
+
+def forget(job: jobs.Job) -> None:
+    """Take a job out of the line; of one that never began nothing stays, not even the run that it would have trained."""
+    jobs.cancel(job.id)
+    if job.attempt or jobs.get(job.id).state != "cancelled":
+        return
+    jobs.remove(job.id)
+    if job.task == "train":
+        run = Run.from_json(job.args["run"])
+        if not store.is_shipped(run.id) and store.final(run.id) is None and not store.history(run.id):
+            store.delete(run.id)

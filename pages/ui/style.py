@@ -38,6 +38,13 @@ border:1px solid var(--lab-line);border-radius:10px;padding:12px 16px}}
 [class*="st-key-note_"] .lab-note{{background:none;border:0;padding:0}}
 .lab-note b{{font-weight:650;color:var(--lab-ink)}}
 .lab-chip{{display:flex;align-items:center;gap:8px;padding:4px 0;font-size:14px;line-height:20px;color:var(--lab-ink)}}
+[class*="st-key-row_"]{{border-top:1px solid var(--lab-line);padding:6px 0;min-height:48px;flex-wrap:nowrap;position:relative}}
+[class*="st-key-row_"]>:has(.lab-job){{min-width:0}}
+.st-key-jobs .lab-label,.st-key-jobs :not(.lab-job)>.lab-sub{{margin:10px 0 6px}}
+.lab-job{{display:grid;grid-template-columns:92px minmax(0,1fr) minmax(0,2fr);gap:2px 16px;align-items:center}}
+.lab-job b{{font-weight:600;font-size:13px}}
+.lab-job .lab-bar{{margin-top:5px}}
+.lab-name{{font-size:15px;line-height:20px;color:var(--lab-ink);overflow-wrap:anywhere}}
 .lab-card{{border-top:2px solid;padding-top:14px;margin-bottom:10px}}
 .lab-card b{{font-size:15px;font-weight:650}}
 .lab-chip span{{min-width:0;overflow-wrap:anywhere}}
@@ -62,6 +69,8 @@ border:1px solid var(--lab-line);border-radius:10px;padding:12px 16px}}
 [data-testid="stMainBlockContainer"]{{padding-left:16px;padding-right:16px}}
 [data-testid="stMain"] h1{{font-size:26px;line-height:31px}}
 .lab-take{{font-size:17px;line-height:25px}}
+.lab-job{{grid-template-columns:minmax(0,1fr)}}
+[class*="st-key-row_"]>:last-child{{position:absolute;top:0;right:0}}
 .st-key-build_left>:has(.st-key-build_twin){{order:-1}}
 .st-key-build_left .lab-h2 small{{display:none}}
 }}

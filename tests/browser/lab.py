@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
+from tests.jobs.conftest import end_all
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
 #: generous: a small machine that also trains
 PATIENCE_MS = 45_000
 #: on a deep link the client asks below the page's own path first and is told 404; it then asks at the right place
 PROBES = re.compile(r"/\w+/_stcore/(?:health|host-config)$")
-STOP_JOBS = "from core import jobs\nfor job in jobs.list():\n    if job.state in ('waiting', 'running'):\n        jobs.cancel(job.id)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ def serve(home: Path) -> Iterator[Server]:
     port = free_port()
     home.mkdir(parents=True, exist_ok=True)
     log = home / "server.log"
-    env = {**os.environ, "ALTERLAB_HOME": str(home)}
+    env = {**os.environ, "ALTERLAB_HOME": str(home), "ALTERLAB_LEASES": str(home / "leases")}
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.address", "127.0.0.1", "--server.port", str(port)]
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -73,13 +74,11 @@ def serve(home: Path) -> Iterator[Server]:
         wait_until_healthy(url, process, log)
         yield Server(url=url, home=home, log=log)
     finally:
-        subprocess.run([sys.executable, "-c", STOP_JOBS], cwd=ROOT, env=env, check=False, capture_output=True, timeout=60)
         os.killpg(process.pid, signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+        end_all(home)  # jobs and their dispatcher outlive the server
+        process.wait(10)
 
 
 def wait_until_healthy(url: str, process: subprocess.Popen, log: Path) -> None:

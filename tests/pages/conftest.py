@@ -11,11 +11,18 @@ from streamlit.testing.v1 import AppTest
 
 from core import io, jobs, presets, size, spec, store
 from core.analyses import fourier
+from core.jobs import wake
 from core.recipe import RECIPES
 from core.run import Run
 from core.table import Measurement
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True)
+def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No page test starts a process that works."""
+    monkeypatch.setattr(wake, "ensure", lambda: None)
 
 
 @pytest.fixture
@@ -60,7 +67,7 @@ def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
     """Jobs are written down instead of started."""
     asked: list[tuple] = []
 
-    def submit(task: str, args: dict, *, label: str = "", dedup: str = "", priority: int = 0) -> None:
+    def submit(task: str, args: dict, *, label: str = "", dedup: str = "", **_: object) -> None:
         asked.append((task, args, label, dedup))
 
     monkeypatch.setattr(jobs, "submit", submit)

@@ -1,5 +1,6 @@
 """Damaged files and moved folders hide nothing but themselves."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -95,12 +96,13 @@ def test_a_net_is_not_deleted_while_it_is_measured(opened: Opened, checkout: Pat
     finish(run)
     job = made_jobs.write("measure", {"run": run.id, "analysis": "fourier", "params": {}}, label="Frequency", started=started)
     app = opened("train")
-    with made_jobs.alive(job):
+    with made_jobs.alive(job) if started else contextlib.nullcontext():
         app.run()
         app.button(key=f"remove_{run.id}").click().run()
         app.button(key="delete_run").click().run()
         assert "Yours is being measured right now" in text(app)
         assert store.find(run.id) == run
+    made_jobs.finish(job, state="cancelled", cause="user")
     app.button(key="delete_run").click().run()
     assert run.id not in {r.id for r in store.list_runs()}
 
@@ -109,12 +111,12 @@ def test_a_net_is_not_deleted_while_it_is_trained(opened: Opened, checkout: Path
     run = mine()
     ended = made_jobs.write("train", {"run": run.to_json()}, end={"state": "failed", "reason": "x"})
     store.create(run)
-    again = made_jobs.write("train", {"run": run.to_json()}, started=False)
-    with made_jobs.alive(again):
-        app = opened("train")
-        app.button(key=f"remove_{ended}").click().run()
-        app.button(key="delete_run").click().run()
-        assert "Yours is being trained right now" in text(app)
+    made_jobs.write("train", {"run": run.to_json()}, started=False)
+    app = opened("train")
+    app.button(key=f"details_{ended}").click().run()
+    app.button(key="details_remove").click().run()
+    app.button(key="delete_run").click().run()
+    assert "Yours is being trained right now" in text(app)
     assert store.find(run.id) == run
 
 

@@ -137,9 +137,8 @@ def test_a_running_measurement_shows_its_progress_and_can_be_stopped(
 
 def test_a_waiting_measurement_says_so(opened: Opened, shipped: list[Run]) -> None:
     unmeasured(shipped[1])
-    job = made_jobs.write("measure", question(shipped[1]), started=False)
-    with made_jobs.alive(job):
-        assert "waiting for its turn" in text(opened("frequency"))
+    made_jobs.write("measure", question(shipped[1]), started=False)
+    assert "waiting for its turn" in text(opened("frequency"))
 
 
 def test_a_failed_measurement_says_why_and_goes_on(opened: Opened, shipped: list[Run], queued: list[tuple]) -> None:
