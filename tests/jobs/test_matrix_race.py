@@ -1,16 +1,18 @@
 """Many hands at once: dispatchers, submitters, two labs on one machine, and strangers on its GPUs."""
 
+import os
 import random
 import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from core import jobs
 from core.errors import JobError
-from core.jobs import leases, record, state
+from core.jobs import index, leases, queue, record, state
 from tests.jobs import matrix_lab
 from tests.jobs.matrix_lab import Lab, dispatchers, ended, kill, running, starts, there, until
 
@@ -240,6 +242,20 @@ def test_cancel_while_it_starts_and_of_one_that_hears_nothing(lab: Lab):
     assert running(again.id).attempt == 2
     jobs.cancel(job.id)
     assert ended(job.id).state == "cancelled"
+
+
+def test_a_late_decision_changes_nothing(lab: Lab):
+    """A dispatcher that saw a job fail comes too late: it was resumed meanwhile.  Neither the list nor the folder believes it."""
+    job = ended(jobs.submit("bug", {"device": "cpu"}).id)
+    until(lambda: matrix_lab.recorded(job.id) == "failed")
+    until(lambda: not record.alive(job.place))
+    handle = leases.take(leases.devices("cpu")[0])
+    assert handle, "it stays queued, for the CPU is not to be had"
+    jobs.resume(job.id)
+    with index.connect(write=True) as db:
+        assert not queue.settle(db, replace(job, state="running"), state.Next(state="failed", cause="lost", reason="words"))
+    assert record.read_slot(job.folder / "state.slot")["state"] == "queued" == matrix_lab.recorded(job.id)
+    os.close(handle)
 
 
 def test_a_job_submitted_while_its_lab_has_gone_to_sleep(lab: Lab):

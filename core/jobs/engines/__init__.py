@@ -73,6 +73,6 @@ def environment(claim: Claim) -> dict[str, str]:
     """What the processes of an attempt are told, on any machine."""
     count = str(io.threads())
     threads = {f"{library}_NUM_THREADS": count for library in ("OMP", "MKL", "OPENBLAS")} | {"OMP_WAIT_POLICY": "passive"}
-    own = {"ALTERLAB_HOME": str(io.home().absolute())} | {name: os.environ[name] for name in ("ALTERLAB_TASKS",) if name in os.environ}
     own = {name: os.environ[name] for name in ("ALTERLAB_TASKS", "ALTERLAB_THREADS") if name in os.environ}
-    return {**own, **threads, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **own, **claim.env}
+    home = {"ALTERLAB_HOME": str(io.home().absolute())}
+    return {**threads, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **own, **home, **claim.env}
