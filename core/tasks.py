@@ -6,7 +6,7 @@ from typing import Any
 
 from core import io
 from core.errors import JobError
-from core.jobs import Cancelled, Context
+from core.jobs import Cancelled, Context, record
 
 
 def train(args: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def sleep(args: dict[str, Any], context: Context) -> dict[str, Any]:
     steps, delay_s, saved = int(args.get("steps", 3)), float(args.get("delay_s", 0.1)), context.folder / "count.json"
     if steps < 1:
         raise JobError(f"steps is {steps}; it should be at least 1.")
-    first = io.read_json(saved)["count"] if saved.exists() else 0
+    first = int(record.load(saved).get("count", 0))
     for count in range(first + 1, steps + 1):
         if context.cancelled():
             raise Cancelled

@@ -67,7 +67,7 @@ class _Dispatcher:
         self.engines: dict[str, engines.Engine] = {}
         #: when the next attempt of a job that failed may start; by the monotonic clock, so forgotten with us
         self.not_before: dict[tuple[str, int], float] = {}
-        #: since when we know that an attempt elsewhere should stop
+        #: since when we know that an attempt should stop
         self.stopping: dict[tuple[str, int], float] = {}
         self.said: dict[str, str] = {}
         self.names: frozenset[str] = frozenset()
@@ -133,7 +133,8 @@ class _Dispatcher:
         """A line in our log, once for as long as it is true."""
         if self.said.get(about) != words:
             self.said[about] = words
-            print(f"{time.strftime('%F %T')} {about} {words}", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # a full disk
+                print(f"{time.strftime('%F %T')} {about} {words}", file=sys.stderr, flush=True)
 
     def _agree(self) -> None:
         """Take in folders that the list does not know (a submit that was killed half-way, a copied job); forget jobs without a folder."""
@@ -224,20 +225,28 @@ class _Dispatcher:
         if job.engine == "local":
             if not job.place.is_dir():  # we, or another dispatcher, were stopped between claim and start
                 return state.Seen(lives=False, cancel=(job.folder / "cancel").exists())
-            return record.seen(job.place)
+            known = record.seen(job.place)
+            if known.cancel and known.lives and self._overdue(job):
+                processes.end(job.place, parent=True)  # a shepherd that is frozen
+            return known
         # asked after the engine: the last word may have come meanwhile
         known = record.seen(job.place, job.engine, {"pending": True, "running": True, "ended": False}.get(stands))
         if known.cancel and known.lives and known.code is None and not known.launch:
             self._stop_elsewhere(job, known.begun)
         return known
 
+    def _overdue(self, job: Job) -> bool:
+        """Whether an attempt was asked to stop so long ago that its shepherd should have ended it."""
+        since = self.stopping.setdefault((job.id, job.attempt), time.monotonic())
+        return time.monotonic() - since > job.grace_s + HARD_S
+
     def _stop_elsewhere(self, job: Job, begun: bool) -> None:
         """Stop an attempt on another machine: its shepherd sees the request itself; the engine is told too, and again in earnest."""
-        since = self.stopping.setdefault((job.id, job.attempt), time.monotonic())
+        overdue = self._overdue(job)
         if not begun and record.take(job.place):  # it waits in the engine's queue: now it can never begin
             record.write_slot(job.place / "exit.slot", {"code": None, "launch": "cancelled", "ended": record.now()})
         try:
-            self.engine(job.engine).stop(job.place, hard=time.monotonic() - since > job.grace_s + HARD_S)
+            self.engine(job.engine).stop(job.place, hard=overdue)
         except LabError as error:
             self._say(job.id, str(error))
 

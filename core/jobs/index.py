@@ -210,17 +210,17 @@ def rows(db: sqlite3.Connection, states: Iterable[str] = (), parent: str = "") -
 
 
 def family(engine: str, device: str) -> str:
-    """What queues for the same devices."""
-    return f"{engine} {device.partition(':')[0]}"
+    """What queues in one line."""
+    return f"{engine} {device}"
 
 
-def first(db: sqlite3.Connection, count: int = 20) -> list[Job]:
-    """The queued jobs that may start next: the first of each family."""
+def first(db: sqlite3.Connection, count: int = 100) -> list[Job]:
+    """The queued jobs that may start next, in order: the first of each family."""
     found = []
     for (name,) in db.execute("SELECT DISTINCT family FROM job WHERE state='queued'").fetchall():
         select = f"SELECT {COLUMNS} FROM job WHERE state='queued' AND family=? ORDER BY priority DESC, seq LIMIT ?"
         found += [_job(*row) for row in db.execute(select, (name, count))]
-    return found
+    return sorted(found, key=lambda job: (-job.priority, job.seq))
 
 
 def row(db: sqlite3.Connection, job_id: str) -> Job | None:

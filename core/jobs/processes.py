@@ -65,10 +65,21 @@ def marked() -> dict[int, str]:
     return {pid: place for pid in numbers if pid != os.getpid() and (place := attempt_of(pid))}
 
 
-def end(attempt: Path, patience_s: float = 2.0) -> bool:
-    """Kill every process of an attempt; whether none is left."""
+def parents(attempt: Path) -> list[int]:
+    """The shepherd of an attempt, which does not carry the mark: its command names the folder."""
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc") if os.path.isdir("/proc") else ()):
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+            if b"core.jobs.shepherd" in words and str(attempt).encode() in words:
+                found.append(int(name))
+    return found
+
+
+def end(attempt: Path, patience_s: float = 2.0, parent: bool = False) -> bool:
+    """Kill every process of an attempt, and with `parent` its shepherd; whether none is left."""
     until = time.monotonic() + patience_s
-    while left := [pid for pid, place in marked().items() if place == str(attempt)]:
+    while left := [pid for pid, place in marked().items() if place == str(attempt)] + (parents(attempt) if parent else []):
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)

@@ -13,8 +13,8 @@ from core.jobs import record
 
 #: a longer log is begun again
 LOG_BYTES = 1 << 20
-_children: list[subprocess.Popen[bytes]] = []
-_started = float("-inf")
+#: dispatchers that this process has started and that have not ended: data folder, when, process
+_children: list[tuple[Path, float, subprocess.Popen[bytes]]] = []
 
 
 def ring(root: Path | None = None) -> None:
@@ -44,20 +44,18 @@ def lives() -> bool:
 
 def ensure() -> None:
     """Start the dispatcher unless one lives."""
-    global _started
     for child in _children.copy():
-        if child.poll() is not None:  # else it would stay as a zombie while the app lives
+        if child[2].poll() is not None:  # else it would stay as a zombie while the app lives
             with contextlib.suppress(ValueError):  # another thread was faster
                 _children.remove(child)
-    if lives() or (_children and time.monotonic() - _started < 1.0):
-        return
-    _started = time.monotonic()
+    now, root = time.monotonic(), record.root()
+    if lives() or any(place == root and now - since < 1.0 for place, since, _ in _children):
+        return  # one takes a moment to hold its lock
     env = {**os.environ, "ALTERLAB_HOME": str(io.home().absolute())}
-    path = record.root() / "dispatcher.log"
+    path = root / "dispatcher.log"
     with path.open("wb" if path.exists() and path.stat().st_size > LOG_BYTES else "ab") as log:
-        _children.append(
-            subprocess.Popen(
-                [sys.executable, "-S", "-E", "-m", "core.jobs.dispatcher"], cwd=io.CHECKOUT, env=env, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, start_new_session=True,
-            )
+        child = subprocess.Popen(
+            [sys.executable, "-S", "-E", "-m", "core.jobs.dispatcher"], cwd=io.CHECKOUT, env=env, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
+    _children.append((root, now, child))

@@ -26,7 +26,7 @@ def lab(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
             until(lambda: not of_jobs(), 3.0)  # a process without a job
     finally:
         end_all(home)
-    until(lambda: all(child.poll() is not None for child in wake._children))
+    until(lambda: all(child.poll() is not None for _, _, child in wake._children))
     wake._children.clear()
 
 

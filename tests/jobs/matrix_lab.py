@@ -71,7 +71,6 @@ def open_lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
         monkeypatch.setenv(name, str(value))
     lab.gpus(0)
     lab.apps()
-    wake._started = float("-inf")
     try:
         yield lab
         if wrong := {name: count for name, count in numbers(lab).items() if count}:
@@ -168,7 +167,7 @@ def sweep(tmp: Path) -> None:
         return [p for p in numbers if p != os.getpid() and environment(p).get("ALTERLAB_HOME", "").startswith(own) and there(p)]
 
     until(lambda: not (kill(left()) or left()), 5.0)
-    for child in wake._children:
+    for _, _, child in wake._children:
         child.wait()
     wake._children.clear()
 
@@ -188,10 +187,10 @@ def start(command: list[str], **env: str) -> "subprocess.Popen[bytes]":
 def stop_dispatcher() -> None:
     """Kill the dispatcher and see it gone."""
     while wake._children:  # one of them may not have its name yet
-        wake._children[-1].kill()
-        wake._children.pop().wait()
+        child = wake._children.pop()[2]
+        child.kill()
+        child.wait()
     until(lambda: not (kill(dispatchers()) or dispatchers()))
-    wake._started = float("-inf")
 
 
 # ---- waiting

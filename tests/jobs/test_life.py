@@ -232,3 +232,14 @@ def test_several_processes_share_a_job(lab):
     epochs = [row["epoch"] for row in jobs.metrics(job.id)]  # killed between telling and saving, one is told again
     assert sorted(set(epochs)) == list(range(1, max(epochs) + 1)) and len(epochs) <= max(epochs) + 1
     until(lambda: not of_jobs(), 3)
+
+
+@pytest.mark.slow
+def test_a_frozen_parent_does_not_keep_a_job_from_ending(lab, monkeypatch):
+    """The shepherd hears nothing: the dispatcher ends the tree and the shepherd itself, some seconds after the grace."""
+    job = jobs.submit("sleep", {"steps": 999, "delay_s": 0.05}, grace_s=0.3)
+    pid = running(job.id)
+    os.kill(record.load(jobs.get(job.id).place / "begun.json")["pid"], signal.SIGSTOP)
+    jobs.cancel(job.id)
+    assert ended(job.id).state == "cancelled"
+    until(lambda: not there(pid))

@@ -158,7 +158,6 @@ def test_half_a_resume_point(tmp_path: Path):
     shutil.rmtree(tmp_path)
 
 
-@pytest.mark.xfail(raises=ValueError, reason="core.tasks.sleep believes what it finds")
 def test_half_a_count(tmp_path: Path):
     """The self-test's own checkpoint: a torn one is a clean start."""
     from core.tasks import sleep

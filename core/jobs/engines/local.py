@@ -32,13 +32,16 @@ class Local:
         handles: list[int] = []
         why = ""
         for device in wanted:
+            if (handle := leases.take(device)) is None:
+                continue
             if stranger := leases.stranger(device):
                 why = f"{device.title} is {stranger}."
-            elif (handle := leases.take(device)) is not None:
-                got.append(device)
-                handles.append(handle)
-                if len(got) == job.devices:
-                    break
+                os.close(handle)
+                continue
+            got.append(device)
+            handles.append(handle)
+            if len(got) == job.devices:
+                break
         if len(got) < job.devices:
             for handle in handles:
                 os.close(handle)
