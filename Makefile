@@ -40,7 +40,7 @@ types: setup-dev
 	@$(BIN)/pyright --warnings --pythonpath $(BIN)/python
 
 tests: setup-dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-deps: setup-dev
 	@bash .ci/get-slurm

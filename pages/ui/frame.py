@@ -40,7 +40,7 @@ def pages() -> dict[str, list]:
 def run() -> None:
     """Everything that app.py does."""
     st.session_state["_frame"] = True
-    _configure()
+    st.set_page_config(page_title="AlterLab", page_icon=ICON, layout="wide", initial_sidebar_state=248)
     page = st.navigation(pages(), expanded=True)
     st.html(style.CSS)
     st.logo(LOGO, size="medium")
@@ -51,10 +51,6 @@ def run() -> None:
     page.run()
 
 
-def _configure() -> None:
-    st.set_page_config(page_title="AlterLab", page_icon=ICON, layout="wide", initial_sidebar_state=248)
-
-
 def require() -> None:
     """First statement of every page file.
 
@@ -62,7 +58,6 @@ def require() -> None:
     the process; this calls it and starts over through app.py.
     """
     if "_frame" not in st.session_state:
-        _configure()  # the browser keeps the first width it is given
         st.navigation(pages())
         st.rerun()
 

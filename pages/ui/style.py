@@ -12,6 +12,7 @@ CSS = f"""<style>
 :has(> [data-testid="stSidebarLogo"]),:has(> [data-testid="stHeaderLogo"]){{display:flex;align-items:center;gap:10px}}
 :has(> [data-testid="stSidebarLogo"])::after,:has(> [data-testid="stHeaderLogo"])::after
 {{content:"AlterLab";font-size:19px;line-height:24px;font-weight:650;letter-spacing:-.01em;color:var(--lab-ink);white-space:nowrap}}
+@media (min-width:769px){{[data-testid="stSidebar"][aria-expanded="true"]{{min-width:248px!important;max-width:248px!important}}}}
 [data-testid="stSidebarContent"]{{display:flex;flex-direction:column}}
 [data-testid="stSidebarUserContent"]{{flex:1;display:flex;flex-direction:column;padding-top:12px;padding-bottom:18px}}
 [data-testid="stSidebarUserContent"]>div,[data-testid="stSidebarUserContent"]>div>[data-testid="stVerticalBlock"]{{flex:1;display:flex;flex-direction:column}}

@@ -64,6 +64,7 @@ def gpus(lab, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
     leases._gpus.cache_clear()
     leases._strangers.clear()
+    leases._late.clear()
     yield apps
     leases._gpus.cache_clear()
     leases._strangers.clear()
