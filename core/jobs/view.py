@@ -21,10 +21,10 @@ def everything() -> list[Job]:
 
     if not record.root().is_dir():
         return []
-    found = [seen(job) for job in index.checked(read)]
-    if any(job.state in LIVE for job in found):
+    listed = index.checked(read)
+    if any(job.state in LIVE for job in listed):  # an end that only the folder tells has to be recorded, and cleared away
         wake.ensure()
-    return found
+    return [seen(job) for job in listed]
 
 
 def get(job_id: str) -> Job:

@@ -66,8 +66,8 @@ def test_shepherd_and_dispatcher_with_children_that_hear_nothing(lab: Lab):
     job = running(jobs.submit("stuck", {"device": "cpu"}, attempts=1).id)
     until(lambda: len(matrix_lab.workers(job.id)) == 2)
     kill([*dispatchers(), shepherd(job)])
-    until(lambda: jobs.get(job.id).state == "failed")  # asking starts the next dispatcher
-    until(lambda: not matrix_lab.workers(job.id) and free())
+    until(lambda: jobs.get(job.id).state == "failed")
+    until(lambda: jobs.list() and not matrix_lab.workers(job.id) and free())  # asking starts the next dispatcher
     assert jobs.get(job.id).cause == "lost"
 
 
