@@ -57,6 +57,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if any(NO_BROWSER in reason for reason in reasons):
         terminalreporter.section("browser tests were skipped")
         terminalreporter.line("There is no Chromium on this machine, so no page was opened in a browser. To get one: make test-deps")
+    if any("slurm" in reason.lower() for reason in reasons):
+        terminalreporter.section("tests on a Slurm cluster were skipped")
+        terminalreporter.line("The same jobs were tested on this machine only. To get Slurm: make test-deps")
 
 
 @pytest.fixture
