@@ -1,0 +1,37 @@
+"""Where attention looks: how far, and how widely."""
+
+import torch
+from torch import Tensor
+
+from core.errors import MeasureError
+
+
+def distances(height: int, width: int) -> Tensor:
+    """Distances between the positions of a grid, in positions: (height·width, height·width)."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    places = torch.stack([y.flatten(), x.flatten()], dim=1).double()
+    return torch.cdist(places, places)
+
+
+def mean_distance(weights: Tensor, between: Tensor) -> Tensor:
+    """Mean distance between a position and what it attends to: (…, heads, N, N) weights and (N, N) distances -> (…, heads).
+
+    Rows of `weights` add up to one.  Source: Raghu et al., NeurIPS 2021 (mean attention distance).
+    """
+    _check(weights)
+    if between.shape != weights.shape[-2:]:
+        raise MeasureError(f"Distances of shape {tuple(between.shape)} do not fit weights of shape {tuple(weights.shape)}.")
+    return (weights.double() * between.to(weights.device)).sum(-1).mean(-1)
+
+
+def entropy(weights: Tensor) -> Tensor:
+    """Mean entropy of where a position looks, in nats: 0 for one place, ln N for all alike; (…, heads, N, N) -> (…, heads)."""
+    _check(weights)
+    return torch.special.entr(weights.double()).sum(-1).mean(-1)
+
+
+def _check(weights: Tensor) -> None:
+    if weights.dim() < 3 or weights.numel() == 0:
+        raise MeasureError(f"Attention weights have the shape {tuple(weights.shape)}; it should be (…, heads, positions, positions).")
+    if not torch.allclose(weights.sum(-1), weights.new_ones(()), atol=1e-3):
+        raise MeasureError("The attention weights of a position do not add up to one.")
