@@ -59,6 +59,16 @@ TERMS: dict[str, Term] = {
         unit="ln",
         what="Δ log amplitude after the unit minus before it. Negative blurs, positive sharpens.",
     ),
+    "variance": Term(
+        plain="contrast over the picture",
+        name="variance of feature maps",
+        what="How much a channel's values differ between positions, mean over channels and images. 0 means the same value everywhere.",
+    ),
+    "variance_ratio": Term(
+        plain="variance, out against in",
+        unit="out / in",
+        what="Variance after the unit over that before it. Below 1 the unit evens the picture out, above 1 it gives contrast.",
+    ),
     "interval": Term(
         plain="95 % interval", what="Where the true value lies with 95 % confidence; the foot line says over what it was drawn."
     ),

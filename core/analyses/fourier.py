@@ -29,11 +29,13 @@ import pandas as pd
 
 from core import words
 from core.analyses import Analysis, Subject
+from core.analyses._units import HEAD, KINDS, head, name
+from core.analyses._units import by_kind as _by_kind
 from core.errors import MeasureError
 from core.metrics.interval import mean_interval
 from core.params import param
 from core.size import count
-from core.spec import WORDS, Architecture
+from core.spec import Architecture
 from core.table import Column, Measurement
 
 if TYPE_CHECKING:
@@ -41,8 +43,6 @@ if TYPE_CHECKING:
 
 #: Images in one forward pass: small enough that all units' maps together stay in the processor's cache or near it.
 CHUNK = 32
-#: What the words of the summary call each kind, in the order of the summary.
-KINDS = {"msa": "MSA", "conv": "Conv", "mlp": "MLP", "mix": "Mix", "pool": "Pool"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +57,7 @@ class Params:
 
 
 COLUMNS = (
-    Column(id="unit", dtype="str", unit="", term="unit"),
-    Column(id="position", dtype="int", unit="", term="position"),
-    Column(id="stage", dtype="int", unit="", term="stage"),
-    Column(id="index", dtype="int", unit="", term="index"),
-    Column(id="kind", dtype="str", unit="", term="kind"),
-    Column(id="form", dtype="str", unit="", term="form"),
-    Column(id="letter", dtype="str", unit="", term="letter"),
-    Column(id="depth", dtype="float", unit="0 stem to 1 last unit", term="depth"),
-    Column(id="resampling", dtype="bool", unit="", term="resampling"),
-    Column(id="side", dtype="int", unit="positions", term="side"),
+    *HEAD,
     Column(id="k", dtype="int", unit="", term="sample"),
     Column(id="frequency", dtype="float", unit="π", term="frequency"),
     Column(id="top", dtype="bool", unit="", term="highest frequency"),
@@ -129,13 +120,8 @@ def _rows(place: int, slots: "list[Unit]", spectra: dict[int, np.ndarray], branc
     """The table's rows of one unit (place -1 is the stem), k rising."""
     here, before = spectra[place], None if branch else spectra.get(place - 1)
     n, samples = here.shape
-    if place < 0:
-        side = slots[0].side * slots[0].stride
-        head = ("stem", 0, 0, 0, "stem", "", "", 0.0, False, side)
-    else:
-        s = slots[place]
-        side = s.side
-        head = (s.id, place + 1, s.stage, s.index, s.kind, s.form, s.letter, s.depth, s.resampling or s.kind == "merge", side)
+    about = head(place, slots)
+    side = about[-1]
     mean, low, high = mean_interval(here)
     rows = []
     for k in range(samples):
@@ -144,7 +130,7 @@ def _rows(place: int, slots: "list[Unit]", spectra: dict[int, np.ndarray], branc
             # paired by image; at the top each map's own highest frequency is meant, whatever the two sides are
             step = mean_interval(here[:, k] - before[:, -1 if k == samples - 1 else k])
         numbers = (mean[k], low[k], high[k], *step)
-        rows.append((*head, k, 2 * k / side, k == samples - 1, *map(float, numbers), n, seed))
+        rows.append((*about, k, 2 * k / side, k == samples - 1, *map(float, numbers), n, seed))
     return rows
 
 
@@ -158,15 +144,7 @@ def by_kind(table: pd.DataFrame) -> pd.DataFrame:
 
     The 95 % interval is over units (Student t), the number that limits the answer; one unit has none.
     """
-    usable = steps(table)
-    usable = usable[~usable["resampling"]]
-    rows = []
-    for kind in KINDS:
-        change = usable.loc[usable["kind"] == kind, "change"].to_numpy()
-        if len(change):
-            mean, low, high = map(float, mean_interval(change))
-            rows.append((kind, len(change), mean, low, high, int((change < 0).sum()), int((change > 0).sum())))
-    return pd.DataFrame(rows, columns=["kind", "units", "mean", "low", "high", "lowered", "raised"])
+    return _by_kind(steps(table), "change")
 
 
 def takeaway(tables: dict[str, pd.DataFrame]) -> str:
@@ -199,12 +177,6 @@ def takeaway(tables: dict[str, pd.DataFrame]) -> str:
             f"not clear: {words.seq(unclear)}" if clear else f"**no kind of unit blurs or sharpens clearly**: {words.seq(unclear)}"
         )
     return f"{where}, {'; '.join(parts)}."
-
-
-def name(row: Any, net: str = "") -> str:
-    """What a unit is called in words: `Stage 1, unit 3 · Windowed MSA`."""
-    text = "Stem" if row.kind == "stem" else f"Stage {row.stage}, unit {row.index} · {WORDS[row.letter]}"
-    return f"{net} · {text}" if net else text
 
 
 def describe(table: pd.DataFrame, unit: str) -> str:
