@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from core import jobs
-from core.jobs import processes, record, wake
+from core.jobs import leases, processes, record, wake
 from core.jobs.state import LIVE
 
 
@@ -28,6 +28,19 @@ def lab(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         end_all(home)
     until(lambda: all(child.poll() is not None for _, _, child in wake._children))
     wake._children.clear()
+
+
+@pytest.fixture(autouse=True)
+def nothing_known_of_drivers() -> Iterator[None]:
+    """What one test's driver said, or has not said yet, is not the next one's."""
+    yield
+    for _, child in leases._late.values():
+        child.kill()
+        child.communicate()
+    leases._late.clear()
+    leases._strangers.clear()
+    leases._gpus.cache_clear()
+    leases._last[:] = [()]
 
 
 def of_jobs() -> dict[int, str]:

@@ -62,12 +62,8 @@ def gpus(lab, tmp_path, monkeypatch):
     tool.chmod(0o755)
     apps.touch()
     monkeypatch.setenv("PATH", f"{tool.parent}:{os.environ['PATH']}")
-    leases._gpus.cache_clear()
-    leases._strangers.clear()
-    leases._late.clear()
-    yield apps
-    leases._gpus.cache_clear()
-    leases._strangers.clear()
+    leases._gpus.cache_clear()  # the minute's answer, asked before there was this tool
+    return apps
 
 
 def test_each_gpu_is_leased_to_one_job_that_sees_no_other(gpus):
