@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core import io
 from core.errors import JobError
-from core.jobs import processes
+from core.jobs import processes, record
 
 #: `cuda` is any GPU; `network` is what downloads wait for
 DEVICE = re.compile(r"cpu|mps|network|cuda(:\d{1,2})?")
@@ -85,13 +85,7 @@ def held(device: Device) -> bool:
         handle = _open(device.lease)
     except (OSError, JobError):
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    return record.locked(handle)
 
 
 # ---- devices

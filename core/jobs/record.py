@@ -176,14 +176,19 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def alive(attempt: Path) -> bool:
-    """Whether the parent of an attempt's worker lives on this machine: it holds a lock that only its death releases.
-
-    Asks with a shared lock, so that two askers never take each other for it.
-    """
+    """Whether the parent of an attempt's worker lives on this machine: it holds a lock that only its death releases."""
     try:
         handle = os.open(attempt / "alive.lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
+    return locked(handle)
+
+
+def locked(handle: int) -> bool:
+    """Whether somebody holds the lock of an open file, which is closed then.
+
+    Asks with a shared lock, so that two askers never take each other for the holder.
+    """
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,7 +1,6 @@
 """The dispatcher as others see it: whether it lives, how it is started and woken."""
 
 import contextlib
-import fcntl
 import os
 import subprocess
 import sys
@@ -33,13 +32,7 @@ def lives() -> bool:
         handle = os.open(record.root() / "dispatcher.lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    return record.locked(handle)
 
 
 def ensure() -> None:
