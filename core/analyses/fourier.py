@@ -29,7 +29,7 @@ import pandas as pd
 
 from core import words
 from core.analyses import Analysis, Subject
-from core.analyses._units import HEAD, KINDS, head, name
+from core.analyses._units import HEAD, KINDS, each_map, head, name
 from core.analyses._units import by_kind as _by_kind
 from core.errors import MeasureError
 from core.metrics.interval import mean_interval
@@ -40,9 +40,6 @@ from core.table import Column, Measurement
 
 if TYPE_CHECKING:
     from core.spec import Unit
-
-#: Images in one forward pass: small enough that all units' maps together stay in the processor's cache or near it.
-CHUNK = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,35 +72,20 @@ COLUMNS = (
 def measure(subject: Subject, params: Params, progress: Callable[..., None]) -> Measurement:
     """Δ log amplitude of every unit at every diagonal frequency, with intervals over images.
 
-    Memory does not grow with the images: the maps of CHUNK images are held at a time, then K numbers an image and unit.
+    Keeps K numbers an image and unit.
     Raises MeasureError if no map is as large as 4x4.  Source: paper, Figs. 2a and 8.
     """
-    import torch
-
     from core.metrics.spectrum import MIN_SIDE, delta_log_amplitude
-    from core.models import probe, units
+    from core.models import units
 
-    net, branch = subject.net, params.of == "branch"
     x, _ = subject.images("test", params.images, params.seed)
-    found: dict[int, list[np.ndarray]] = {}
-    left_out: set[int] = set()
-    with torch.inference_mode(), probe(net, params.of) as taps:
-        for start in range(0, len(x), CHUNK):
-            net(x[start : start + CHUNK].to(subject.device))
-            maps = dict(taps.maps.items()) if branch else {-1: taps.stem, **taps.maps}
-            for place, chunk in maps.items():
-                if chunk.shape[-1] < MIN_SIDE:
-                    left_out.add(place)
-                else:
-                    found.setdefault(place, []).append(delta_log_amplitude(chunk).cpu().numpy())
-            progress(min(start + CHUNK, len(x)), len(x), f"{min(start + CHUNK, len(x))} of {len(x)} images")
-    if not found:
+    spectra, left_out = each_map(subject, x, delta_log_amplitude, MIN_SIDE, progress, params.of)
+    if not spectra:
         raise MeasureError(
             "Every map of this net is smaller than 4x4; there is no frequency to read. Use larger images or a stem of smaller stride."
         )
-    slots = units(net)
-    spectra = {place: np.concatenate(found[place]) for place in sorted(found)}
-    rows = [row for place in spectra for row in _rows(place, slots, spectra, branch, params.seed)]
+    slots = units(subject.net)
+    rows = [row for place in spectra for row in _rows(place, slots, spectra, params.of == "branch", params.seed)]
     table = pd.DataFrame(rows, columns=[c.id for c in COLUMNS])
     notes = {
         "left_out": [slots[place].id if place >= 0 else "stem" for place in sorted(left_out)],

@@ -26,7 +26,7 @@ import pandas as pd
 
 from core import words
 from core.analyses import Analysis, Subject
-from core.analyses._units import HEAD, KINDS, head, name
+from core.analyses._units import HEAD, KINDS, each_map, head, name
 from core.analyses._units import by_kind as _by_kind
 from core.errors import MeasureError
 from core.metrics.interval import mean_interval, t_quantile
@@ -37,9 +37,6 @@ from core.table import Column, Measurement
 
 if TYPE_CHECKING:
     from core.spec import Unit
-
-#: Images in one forward pass.
-CHUNK = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,28 +63,16 @@ COLUMNS = (
 def measure(subject: Subject, params: Params, progress: Callable[..., None]) -> Measurement:
     """Variance over positions of every unit's output, and its ratio to the unit before, with intervals over images.
 
-    Memory does not grow with the images but for one number an image and unit.  Raises MeasureError if every map is a single
-    position.  Source: paper, Fig. 9.
+    Keeps one number an image and unit.  Raises MeasureError if every map is a single position.  Source: paper, Fig. 9.
     """
-    import torch
-
     from core.metrics.variance import spatial_variance
-    from core.models import probe, units
+    from core.models import units
 
-    net = subject.net
     x, _ = subject.images("test", params.images, params.seed)
-    found: dict[int, list[np.ndarray]] = {}
-    with torch.inference_mode(), probe(net) as taps:
-        for start in range(0, len(x), CHUNK):
-            net(x[start : start + CHUNK].to(subject.device))
-            for place, chunk in {-1: taps.stem, **taps.maps}.items():
-                if chunk is not None and chunk.shape[-1] * chunk.shape[-2] > 1:
-                    found.setdefault(place, []).append(spatial_variance(chunk).cpu().numpy())
-            progress(min(start + CHUNK, len(x)), len(x), f"{min(start + CHUNK, len(x))} of {len(x)} images")
-    if not found:
+    values, _ = each_map(subject, x, spatial_variance, 2, progress)
+    if not values:
         raise MeasureError("Every map of this net is a single position; it has no variance over positions.")
-    values = {place: np.concatenate(found[place]) for place in sorted(found)}
-    table = pd.DataFrame([_row(place, units(net), values, params.seed) for place in values], columns=[c.id for c in COLUMNS])
+    table = pd.DataFrame([_row(place, units(subject.net), values, params.seed) for place in values], columns=[c.id for c in COLUMNS])
     return Measurement(table=table, notes={"images": len(x), "seed": params.seed, "split": "test"})
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from core.analyses import fourier
+from core.analyses import _units, fourier
 from core.errors import MeasureError
 from core.table import check
 from tests.analyses.given import Given, outputs
@@ -95,7 +95,7 @@ def test_chunks_change_nothing_and_bound_the_batch(chunk, monkeypatch):
     whole, _, _ = measure(subject)
     seen = []
     subject.net.register_forward_pre_hook(lambda _m, args: seen.append(len(args[0])))
-    monkeypatch.setattr(fourier, "CHUNK", chunk)
+    monkeypatch.setattr(_units, "CHUNK", chunk)
     parts, _, _ = measure(subject)
     assert max(seen) == min(chunk, 20) and sum(seen) == 20
     pd.testing.assert_frame_equal(whole, parts, atol=2e-4)
