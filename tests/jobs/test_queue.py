@@ -154,7 +154,7 @@ def test_cancelled_before_its_turn(lab):
     assert (over.state, over.reason, over.attempt, over.started) == ("cancelled", state.NEVER_BEGUN, 0, None), "at once"
     jobs.cancel(first.id)
     assert ended(third.id).state == "succeeded"
-    assert jobs.resume(second.id).state == "queued"
+    assert jobs.resume(second.id).state in (*jobs.LIVE, "succeeded")
     assert ended(second.id).state == "succeeded"
 
 
