@@ -136,7 +136,7 @@ def runs(args: argparse.Namespace) -> dict:
 
 
 def measure(args: argparse.Namespace) -> dict:
-    """Measure one run with one analysis, or show the stored answer."""
+    """Measure one run with one or several analyses, or show the stored answers; those that can share one forward pass."""
     import torch
 
     from core import analyses
@@ -144,13 +144,21 @@ def measure(args: argparse.Namespace) -> dict:
     from core.params import parse as settings
 
     torch.set_num_threads(threads())
-    analysis = analyses.get(args.analysis)
-    chosen = asdict(settings(analysis.params, dict(pairs(args.set)), LabError))
+    given, asks = dict(pairs(args.set)), {}
+    for name in args.analysis:
+        params = analyses.get(name).params
+        known = {f.name for f in fields(params)}
+        held = {key: value for key, value in given.items() if key in known or len(args.analysis) == 1}
+        asks[name] = asdict(settings(params, held, LabError))
+    if odd := [key for key in given if not any(key in chosen for chosen in asks.values())]:
+        raise LabError(f"None of {', '.join(asks)} has a setting {odd[0][:40]!r}.")
     console = Console(args.json and not sys.stderr.isatty())
-    result = analyses.measure_run(args.run_id, args.analysis, chosen, device=args.device, progress=console.progress, shipped=args.shipped)
-    if not args.json:
-        print(result.table.to_string(max_rows=60))
-    return {"manifest": result.manifest, "table": json.loads(result.table.to_json(orient="records", double_precision=12))}
+    found = analyses.measure_together(args.run_id, asks, device=args.device, progress=console.progress, shipped=args.shipped)
+    answers = {}
+    for name, result in found.items():
+        print_unless(args, result.table.to_string(max_rows=60))
+        answers[name] = {"manifest": result.manifest, "table": json.loads(result.table.to_json(orient="records", double_precision=12))}
+    return answers[args.analysis[0]] if len(args.analysis) == 1 else {"results": answers}
 
 
 def export(args: argparse.Namespace) -> dict:
@@ -199,6 +207,13 @@ def worker(args: argparse.Namespace) -> dict | None:
     from core.worker import main as work
 
     raise SystemExit(work(Path(args.folder)))
+
+
+def live(args: argparse.Namespace) -> dict | None:
+    """Answer the app's live questions (started by the app, not by hand)."""
+    from core.answers import main as work
+
+    raise SystemExit(work())
 
 
 def pairs(items: Sequence[str]) -> list[tuple[str, str]]:
@@ -251,7 +266,7 @@ def arguments() -> argparse.ArgumentParser:
     command("analyses", list_analyses, "List analyses.")
     p = command("measure", measure, "Measure a run; the same question is answered from the store.")
     p.add_argument("run_id", metavar="RUN")
-    p.add_argument("analysis")
+    p.add_argument("analysis", nargs="+", help="one or several, as `analyses` lists them")
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     p.add_argument("--device", default="auto")
     p.add_argument("--shipped", action="store_true", help=argparse.SUPPRESS)
@@ -271,6 +286,7 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("--follow", action="store_true", help="with tail: print what is added, until the job has ended")
     p = command("worker", worker, "Run one job folder.")
     p.add_argument("folder")
+    commands.add_parser("live").set_defaults(run=live, json=False)  # without a help text it is not listed
     return parser
 
 

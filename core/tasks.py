@@ -24,15 +24,15 @@ def train(args: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 def measure(args: dict[str, Any], context: Context) -> dict[str, Any]:
-    """Measure a run ({run: id, analysis, params, device}); returns where the result is stored."""
-    from core.analyses import measure_run
+    """Measure a run ({run: id, asks: {analysis: params}, device}); returns the key under which each answer is stored."""
+    from core.analyses import measure_together
 
     def progress(step: int, total: int, message: str = "", **metrics: float) -> None:
         context.check()
         context.progress(step, total, message, **metrics)
 
-    stored = measure_run(args["run"], args["analysis"], args.get("params") or {}, device=args.get("device", "auto"), progress=progress)
-    return {"run": args["run"], "analysis": args["analysis"], "key": stored.manifest["key"]}
+    stored = measure_together(args["run"], args["asks"], device=args.get("device", "auto"), progress=progress)
+    return {"run": args["run"], "keys": {analysis: answer.manifest["key"] for analysis, answer in stored.items()}}
 
 
 def fetch(args: dict[str, Any], context: Context) -> dict[str, Any]:

@@ -6,13 +6,14 @@ import dataclasses
 import importlib
 import pkgutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from core import data, spec, store
 from core.errors import MeasureError, unknown
+from core.io import digest
 from core.params import check
 from core.run import Run
 from core.table import Column, Measurement
@@ -21,6 +22,7 @@ from core.table import check as check_table
 if TYPE_CHECKING:
     import torch
 
+    from core.analyses._pass import Watch
     from core.models import Net
 
 Progress = Callable[..., None]
@@ -30,7 +32,8 @@ Progress = Callable[..., None]
 class Analysis:
     """A method.  `version` is raised when its numbers change; `card` is the module's docstring, shown on the page.
 
-    `cost(arch, image_size, params)` is the FLOPs it needs; `supports(arch)` is "" or why it does not apply.
+    `cost(arch, image_size, params)` is the FLOPs it needs; `supports(arch)` is "" or why it does not apply.  An analysis with a
+    `watch` can share its forward pass with others that ask for the same images.  `others(params)` are the runs it compares with.
     """
 
     id: str
@@ -44,6 +47,8 @@ class Analysis:
     supports: Callable[[spec.Architecture], str]
     measure: Callable[[Subject, Any, Progress], Measurement]
     chart: Callable[..., Any]
+    watch: Callable[[Subject, Any], Watch] | None = None
+    others: Callable[[Any], tuple[str, ...]] = lambda _params: ()
     card: str = ""
 
 
@@ -79,22 +84,41 @@ class Subject:
 
         return digest_file(store.weights(self.run.id, self.phase))
 
-    @cached_property
-    def data_digest(self) -> str:
-        """Digest of the test images."""
-        return data.load(self.run.data, "test", self.run.image_size).digest
+    def pictures(self, on: str = "test") -> data.Images:
+        """A set of images at the net's size: its own `test` or `train` images, or the test images of another data set by its id.
 
-    def images(self, split: str, n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """(n, 3, H, W) normalised and (n,) labels: a sample balanced over classes, the same for the same seed."""
+        They are normalised as the net's own, whatever the set.  DataError lists the known sets.
+        """
+        own = data.load(self.run.data, on if on in ("test", "train") else "test", self.run.image_size)
+        if on in ("test", "train"):
+            return own
+        if on not in data.DATASETS:  # a name from a link or a form: never a folder
+            raise unknown(MeasureError, "set of images", on, ["test", "train", *data.DATASETS])
+        other = data.load(on, "test", self.run.image_size)
+        return dataclasses.replace(other, spec=dataclasses.replace(other.spec, mean=own.spec.mean, std=own.spec.std))
+
+    def chunks(self, on: str, n: int, seed: int, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """(x (size or less, 3, H, W) normalised, y) of a sample balanced over classes, the same for the same seed.
+
+        Chunks differ by one image at most.  `n` = 0 takes all images.  Raises MeasureError if the set has fewer than `n`.
+        """
+        import numpy as np
         import torch
 
         from core.data.augment import eval_batches
 
-        images = data.load(self.run.data, split, self.run.image_size)
-        if n > len(images.labels):
-            raise MeasureError(f"{n} images are asked for; the {split} split of {self.spec.title} has {len(images.labels)}.")
-        indices = data.subset(images.labels, 1.0, n, seed)
-        parts = list(eval_batches(images, indices, 512, self.device, torch.float32))
+        images = self.pictures(on)
+        if n > len(images):
+            raise MeasureError(f"{n} images are asked for; the {images.split} split of {images.spec.title} has {len(images)}.")
+        indices = data.subset(images.labels, 1.0, n, seed) if n else np.arange(len(images))
+        for part in np.array_split(indices, -(-len(indices) // size)):
+            yield from eval_batches(images, part, len(part), self.device, torch.float32)
+
+    def images(self, on: str, n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same sample as one pair of tensors, (n, 3, H, W) and (n,)."""
+        import torch
+
+        parts = list(self.chunks(on, n, seed, 512))
         return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])
 
 
@@ -116,45 +140,96 @@ def get(analysis_id: str) -> Analysis:
     return catalogue()[analysis_id]
 
 
-def measure_run(
+def measure_run(run_id: str, analysis_id: str, params: dict[str, Any] | None = None, **settings: Any) -> store.Stored:
+    """Measure a run and store the result, or return the stored one if the same question was answered before; see `measure_together`."""
+    return measure_together(run_id, {analysis_id: params or {}}, **settings)[analysis_id]
+
+
+def measure_together(
     run_id: str,
-    analysis_id: str,
-    params: dict[str, Any] | None = None,
+    asks: dict[str, dict[str, Any]],
     *,
     device: str = "auto",
     progress: Progress = lambda *a, **k: None,
     shipped: bool = False,
-) -> store.Stored:
-    """Measure a run and store the result, or return the stored one if the same question was answered before.
+) -> dict[str, store.Stored]:
+    """Several analyses of one run by id, each stored as it is done; those that can share one forward pass do.
 
-    Raises MeasureError if the analysis does not apply to the net; other LabErrors if run, weights or images are missing.
+    Raises MeasureError if an analysis does not apply to the net; other LabErrors if run, weights or images are missing.
     """
-    analysis, run = get(analysis_id), store.find(run_id)
-    if odd := sorted(set(params or {}) - {field.name for field in dataclasses.fields(analysis.params)}):
+    from core.analyses._pass import through
+
+    subject = Subject(store.find(run_id), device)
+    asked = [_question(subject, analysis_id, params) for analysis_id, params in asks.items()]
+    found = {q.analysis.id: store.load_result(run_id, q.analysis.id, q.key) for q in asked}
+    todo = [q for q in asked if found[q.analysis.id] is None]
+    shared: dict[tuple[Any, ...], list[_Question]] = {}
+    for q in todo:
+        same = (q.params.on, q.params.images, q.params.seed) if q.analysis.watch else (q.analysis.id,)
+        shared.setdefault(same, []).append(q)
+    for done, group in enumerate(shared.values()):
+        begun = time.perf_counter()
+        told = progress if len(shared) == 1 else _part(progress, done, len(shared))
+        if len(group) == 1:
+            measured = [group[0].analysis.measure(subject, group[0].params, told)]
+        else:
+            first = group[0].params
+            watches = [q.analysis.watch(subject, q.params) for q in group if q.analysis.watch]
+            measured = through(subject, watches, first.on, first.images, first.seed, told)
+        seconds = time.perf_counter() - begun
+        for q, measurement in zip(group, measured, strict=True):
+            check_table(measurement.table, q.analysis.columns)
+            facts = {**q.facts, "seconds": seconds, "device": str(subject.device), "together": sorted({g.analysis.id for g in group})}
+            store.save_result(run_id, q.analysis.id, q.key, measurement, facts, shipped=shipped)
+            found[q.analysis.id] = store.load_result(run_id, q.analysis.id, q.key)
+    answers = {}
+    for analysis_id, stored in found.items():
+        if stored is None:
+            raise MeasureError(f"The result of {analysis_id} was written but cannot be read back; is the disk full?")
+        answers[analysis_id] = stored
+    return answers
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Question:
+    """An analysis with its checked parameters, the key of its answer, and what the manifest says of both."""
+
+    analysis: Analysis
+    params: Any
+    key: str
+    facts: dict[str, Any]
+
+
+def _question(subject: Subject, analysis_id: str, params: dict[str, Any]) -> _Question:
+    analysis = get(analysis_id)
+    if odd := sorted(set(params) - {field.name for field in dataclasses.fields(analysis.params)}):
         raise unknown(MeasureError, f"setting of {analysis_id}", odd[0], [field.name for field in dataclasses.fields(analysis.params)])
-    values = analysis.params(**(params or {}))
+    values = analysis.params(**params)
     check(values, MeasureError)
-    subject = Subject(run, device)
     if reason := analysis.supports(subject.arch):
         raise MeasureError(reason)
-    key = store.result_key(analysis.id, analysis.version, dataclasses.asdict(values), subject.weights_digest, subject.data_digest)
-    if stored := store.load_result(run_id, analysis_id, key):
-        return stored
-    begun = time.perf_counter()
-    measurement = analysis.measure(subject, values, progress)
-    check_table(measurement.table, analysis.columns)
-    manifest = {
+    images = subject.pictures(getattr(values, "on", "test"))
+    others = {run_id: Subject(store.find(run_id)).weights_digest for run_id in analysis.others(values)}
+    weights = digest([subject.weights_digest, *others.values()]) if others else subject.weights_digest
+    facts = {
         "version": analysis.version,
         "params": dataclasses.asdict(values),
         "phase": subject.phase,
         "weights": subject.weights_digest,
-        "data": run.data,
-        "data_digest": subject.data_digest,
-        "seconds": time.perf_counter() - begun,
-        "device": str(subject.device),
+        "others": others,
+        "data": images.spec.id,
+        "data_digest": images.digest,
     }
-    store.save_result(run_id, analysis_id, key, measurement, manifest, shipped=shipped)
-    stored = store.load_result(run_id, analysis_id, key)
-    if stored is None:
-        raise MeasureError(f"The result of {analysis_id} was written but cannot be read back; is the disk full?")
-    return stored
+    return _Question(
+        analysis=analysis, params=values, facts=facts,
+        key=store.result_key(analysis.id, analysis.version, facts["params"], weights, images.digest),
+    )  # fmt: skip
+
+
+def _part(progress: Progress, done: int, parts: int) -> Progress:
+    """Progress of one of several passes, as a share of them all."""
+
+    def told(step: int, total: int, message: str = "", **metrics: float) -> None:
+        progress(done * total + step, parts * total, message, **metrics)
+
+    return told

@@ -261,3 +261,70 @@ def _end(rows: pd.DataFrame, value: str, text: str, x: "alt.X", y: "alt.Y", c: d
     return last.mark_text(
         align="left", dx=8, dy=7 * up, fontSize=13, fontWeight=600 if bold else 400, color=c["ink"] if bold else c["muted"], clip=False
     ).encode(text=alt.TextValue(text))
+
+
+def pairs(
+    table: pd.DataFrame,
+    *,
+    value: str,
+    title: str,
+    theme: str = "light",
+    across: str = "",
+    down: str = "",
+    focus: str = "",
+    width: int | None = None,
+    height: int = 420,
+) -> "alt.LayerChart":
+    """Every pair of units as a cell from paper (0) to ink (1), stages parted by a gap, unit marks along both sides.
+
+    `table`: the columns of HEAD for rows, the same with `with_` for columns, row_name, column_name and the column `value`.
+    Rows run down as depth does.  A click selects a pair: SELECTION holds unit and with_unit.  A focused unit is ringed on its row.
+    """
+    import altair as alt
+
+    c = tokens(theme)
+    rows, columns = _places(table, ""), _places(table, "with_")
+    table = table.assign(
+        y0=table["unit"].map(rows["at"]), y1=table["unit"].map(rows["at"]) + 1, x0=table["with_unit"].map(columns["at"]),
+        x1=table["with_unit"].map(columns["at"]) + 1, said=[f"{v:.2f}" if pd.notna(v) else "none" for v in table[value]],
+    )  # fmt: skip
+    x_scale = alt.Scale(domain=[-1.6, columns["at"].max() + 1.2], nice=False)
+    y_scale = alt.Scale(domain=[-1.6, rows["at"].max() + 1.2], nice=False, reverse=True)
+    x, y = alt.X("x0:Q", scale=x_scale, axis=None), alt.Y("y0:Q", scale=y_scale, axis=None)
+    tips = [
+        alt.Tooltip("row_name:N", title=down or "row"),
+        alt.Tooltip("column_name:N", title=across or "column"),
+        alt.Tooltip("said:N", title=title),
+    ]
+    shade = alt.Color(f"{value}:Q", scale=alt.Scale(domain=[0, 1], range=[c["wash"], c["ink"]], clamp=True), legend=None)
+    pick = alt.selection_point(name=SELECTION, fields=["unit", "with_unit"], on="click", empty=False)
+    cell = alt.Chart(table).mark_rect(stroke=c["bg"], strokeWidth=0.6).encode(
+        x=x, x2="x1", y=y, y2="y1", color=shade, tooltip=tips, strokeWidth=alt.condition(pick, alt.value(2.5), alt.value(0.6)),
+        stroke=alt.condition(pick, alt.value(c["msa"]), alt.value(c["bg"])),
+    ).add_params(pick)  # fmt: skip
+    layers: list[alt.Chart] = [cell]
+    for places, one, other in ((rows, "y", "x"), (columns, "x", "y")):
+        marks = places.reset_index().assign(middle=places["at"].to_numpy() + 0.5, edge=-0.75, name="")
+        scales = {"x": x_scale, "y": y_scale}
+        base = alt.Chart(marks[marks["kind"] != "stem"]).encode(
+            **{one: (alt.X if one == "x" else alt.Y)("middle:Q", scale=scales[one], axis=None),
+               other: (alt.X if other == "x" else alt.Y)("edge:Q", scale=scales[other], axis=None)},
+        )  # fmt: skip
+        layers += unit_marks(base, theme, side=9, focus=focus if one == "y" else "")
+    words = [
+        {"text": f"columns: {across}" if across != down else "", "x": 0.0, "align": "left"},
+        {"text": f"rows: {down}" if across != down else "", "x": float(columns["at"].max() + 1), "align": "right"},
+    ]
+    for one in words:
+        if one["text"]:
+            label = alt.Chart(pd.DataFrame([one])).mark_text(align=one["align"], fontSize=12, color=c["muted"], clip=False)
+            layers.append(label.encode(x=alt.X("x:Q", scale=x_scale, axis=None), y=alt.YValue(-10), text="text:N"))
+    return alt.layer(*layers, height=height, width=width or alt.Undefined)
+
+
+def _places(table: pd.DataFrame, side: str) -> pd.DataFrame:
+    """Where each unit of a side stands, by its id: one step a unit and a gap of 0.35 between stages; and how it is drawn."""
+    heads = table[[f"{side}{name}" for name in ("unit", "position", "stage", "kind", "form", "resampling")]]
+    heads = heads.rename(columns=lambda column: column.removeprefix(side)).drop_duplicates("unit").sort_values("position")
+    gaps = (heads["stage"].diff().fillna(0) != 0).cumsum() * 0.35
+    return heads.assign(at=heads["position"].astype(float) + gaps).set_index("unit")

@@ -1,6 +1,5 @@
-"""What analyses of units share: the columns that say which unit a row is about, a number of every map, means by kind."""
+"""What analyses of units share: the columns that say which unit a row is about, the maps of a pass, means by kind."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,11 +12,13 @@ from core.table import Column
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from core.analyses import Subject
+    from core.models import Taps
     from core.spec import Unit
 
-#: Images in one forward pass: small enough that all units' maps together stay in the processor's cache or near it.
-CHUNK = 32
+#: Images that the analyses of maps draw when nothing else is asked, the same for all so that they can share a pass.
+IMAGES = 512
+
+ON_HELP = "test and train are the net's own images; the id of a data set takes its test images, normalised as the net's own."
 
 #: What the words of a summary call each kind, in the order of the summary.
 KINDS = {"msa": "MSA", "conv": "Conv", "mlp": "MLP", "mix": "Mix", "pool": "Pool"}
@@ -44,32 +45,9 @@ def head(place: int, slots: "list[Unit]") -> tuple[Any, ...]:
     return (s.id, place + 1, s.stage, s.index, s.kind, s.form, s.letter, s.depth, s.resampling or s.kind == "merge", s.side)
 
 
-def each_map(
-    subject: "Subject", x: "Tensor", number: "Callable[[Tensor], Tensor]", least: int, progress: Callable[..., None], of: str = "output"
-) -> tuple[dict[int, np.ndarray], set[int]]:
-    """`number` of every unit's maps, image by image, from one forward pass: values by place, and the places that were left out.
-
-    Place -1 is the stem, which has no branch.  Left out are maps smaller than `least` x `least`.  Memory does not grow with the
-    images but for the numbers themselves: the maps of CHUNK images are held at a time.
-    """
-    import torch
-
-    from core.models import probe
-
-    found: dict[int, list[np.ndarray]] = {}
-    left_out: set[int] = set()
-    with torch.inference_mode(), probe(subject.net, of) as taps:
-        for start in range(0, len(x), CHUNK):
-            subject.net(x[start : start + CHUNK].to(subject.device))
-            maps = dict(taps.maps.items()) if of == "branch" else {-1: taps.stem, **taps.maps}
-            for place, chunk in maps.items():
-                if chunk.shape[-1] < least:
-                    left_out.add(place)
-                else:
-                    found.setdefault(place, []).append(number(chunk).cpu().numpy())
-            done = min(start + CHUNK, len(x))
-            progress(done, len(x), f"{done} of {len(x)} images")
-    return {place: np.concatenate(found[place]) for place in sorted(found)}, left_out
+def maps_of(taps: "Taps", of: str = "output") -> "dict[int, Tensor]":
+    """What a probe saw, by place: -1 is the stem, which has no branch."""
+    return dict(taps.maps.items()) if of == "branch" or taps.stem is None else {-1: taps.stem, **taps.maps}
 
 
 def name(row: Any, net: str = "") -> str:

@@ -29,32 +29,37 @@ import pandas as pd
 
 from core import words
 from core.analyses import Analysis, Subject
-from core.analyses._units import HEAD, KINDS, each_map, head, name
+from core.analyses._pass import Watch, alone
+from core.analyses._units import HEAD, IMAGES, KINDS, ON_HELP, head, maps_of, name
 from core.analyses._units import by_kind as _by_kind
-from core.errors import MeasureError
-from core.metrics.interval import mean_interval
+from core.errors import MeasureError, unknown
 from core.params import param
 from core.size import count
 from core.spec import Architecture
 from core.table import Column, Measurement
 
 if TYPE_CHECKING:
-    from core.spec import Unit
+    from core.metrics.moments import Moments
+    from core.models import Net
 
 
 @dataclass(frozen=True, kw_only=True)
 class Params:
     """What is measured."""
 
-    images: int = param(256, label="Images", unit="test images", low=8, high=10_000,
+    images: int = param(IMAGES, label="Images", low=8, high=10_000,
                         origin="ours: the sign of nearly every unit's step is clear at 170 images")  # fmt: skip
     seed: int = param(0, label="Seed", origin="ours", low=0, high=10**6, help="Which images are drawn, in equal shares of the classes.")
     of: str = param("output", label="Of", origin="paper, Figs. 2a and 8: after the residual sum", choices=("output", "branch"),
                     help="output: what leaves the unit. branch: only what the unit adds, another question.")  # fmt: skip
+    inside: str = param("", label="Inside of unit", origin="asked for by readers of the paper",
+                        help="A unit such as s2u3: the spectrum after each of its layers, instead of after every unit.")  # fmt: skip
+    on: str = param("test", label="Set of images", origin="paper: test images", help=ON_HELP)
 
 
 COLUMNS = (
     *HEAD,
+    Column(id="layer", dtype="str", unit="", term="layer"),
     Column(id="k", dtype="int", unit="", term="sample"),
     Column(id="frequency", dtype="float", unit="π", term="frequency"),
     Column(id="top", dtype="bool", unit="", term="highest frequency"),
@@ -69,51 +74,87 @@ COLUMNS = (
 )
 
 
-def measure(subject: Subject, params: Params, progress: Callable[..., None]) -> Measurement:
-    """Δ log amplitude of every unit at every diagonal frequency, with intervals over images.
+def watch(subject: Subject, params: Params) -> Watch:
+    """Δ log amplitude of every unit (or of every layer inside one unit) at every diagonal frequency, with intervals over images.
 
-    Keeps K numbers an image and unit.
-    Raises MeasureError if no map is as large as 4x4.  Source: paper, Figs. 2a and 8.
+    Keeps sums, and one number an image and unit.
+    Raises MeasureError if no map is as large as 4x4, or for an unknown unit.  Source: paper, Figs. 2a and 8.
     """
+    from core.metrics.moments import Moments
     from core.metrics.spectrum import MIN_SIDE, delta_log_amplitude
-    from core.models import units
+    from core.models import COMING_OUT, GOING_IN, layers, probe, probe_layers, units
 
-    x, _ = subject.images("test", params.images, params.seed)
-    spectra, left_out = each_map(subject, x, delta_log_amplitude, MIN_SIDE, progress, params.of)
-    if not spectra:
-        raise MeasureError(
-            "Every map of this net is smaller than 4x4; there is no frequency to read. Use larger images or a stem of smaller stride."
-        )
     slots = units(subject.net)
-    rows = [row for place in spectra for row in _rows(place, slots, spectra, params.of == "branch", params.seed)]
-    table = pd.DataFrame(rows, columns=[c.id for c in COLUMNS])
-    notes = {
-        "left_out": [slots[place].id if place >= 0 else "stem" for place in sorted(left_out)],
-        "images": len(x),
-        "seed": params.seed,
-        "split": "test",
-        "of": params.of,
-    }
-    high = np.stack([values[:, -1] for values in spectra.values()], axis=1)
-    return Measurement(table=table, arrays={"high": high.astype(np.float32)}, notes=notes)
+    if params.inside and params.of == "branch":
+        raise MeasureError("Inside a unit its layers are measured one by one; set of=output.")
+    position = next((i for i, slot in enumerate(slots) if slot.id == params.inside), -1)
+    if params.inside and position < 0:
+        raise unknown(MeasureError, "unit", params.inside, [slot.id for slot in slots])
+    if params.inside:
+        layers(subject.net, position)  # refuses a patch merging
+    levels: dict[Any, Moments] = {}
+    changes: dict[Any, Moments] = {}
+    high: dict[Any, list[np.ndarray]] = {}
+    left_out: set[Any] = set()
+    sides: dict[Any, int] = {}
+
+    def before(spectra: dict[Any, np.ndarray], at: Any) -> np.ndarray | None:
+        """What a change is counted from: the unit before, or what goes into the unit for what comes out."""
+        if params.inside:
+            return spectra.get(GOING_IN) if at == COMING_OUT else None
+        return None if params.of == "branch" else spectra.get(at - 1)
+
+    def see(record: Any) -> None:
+        spectra = {}
+        for at, maps in (record if params.inside else maps_of(record, params.of)).items():
+            if maps.shape[-1] < MIN_SIDE:
+                left_out.add(at)
+            else:
+                spectra[at] = delta_log_amplitude(maps).cpu().double().numpy()
+                sides[at] = maps.shape[-1]
+        for at, here in spectra.items():
+            levels.setdefault(at, Moments()).add(here)
+            high.setdefault(at, []).append(here[:, -1].astype(np.float32))
+            into = before(spectra, at)
+            if into is not None:  # paired by image; where the sides differ, only each map's own highest frequency compares
+                step = here - into if into.shape == here.shape else here[:, -1:] - into[:, -1:]
+                changes.setdefault(at, Moments()).add(step)
+
+    def done() -> Measurement:
+        if not levels:
+            raise MeasureError(
+                "Every map is smaller than 4x4; there is no frequency to read. Use larger images or a stem of smaller stride."
+            )
+        rows = []
+        for at in levels if params.inside else sorted(levels):
+            place, layer = (position, at) if params.inside else (at, "")
+            about = (*head(place, slots)[:-1], sides[at])  # a layer's map may be larger than what its unit hands on
+            rows += _rows(about, layer, levels[at], changes.get(at), params.seed)
+        images = next(iter(levels.values())).n
+        small = [at if params.inside else slots[at].id if at >= 0 else "stem" for at in sorted(left_out)]
+        notes = {"left_out": small, "images": images, "seed": params.seed, "on": params.on, "of": params.of, "inside": params.inside}
+        arrays = {} if params.inside else {"high": np.stack([np.concatenate(high[at]) for at in sorted(high)], axis=1)}
+        return Measurement(table=pd.DataFrame(rows, columns=[c.id for c in COLUMNS]), arrays=arrays, notes=notes)
+
+    def look(net: "Net") -> Any:
+        return probe_layers(net, position) if params.inside else probe(net, params.of)
+
+    return Watch(probe=look, see=see, done=done)
 
 
-def _rows(place: int, slots: "list[Unit]", spectra: dict[int, np.ndarray], branch: bool, seed: int) -> list[tuple[Any, ...]]:
-    """The table's rows of one unit (place -1 is the stem), k rising."""
-    here, before = spectra[place], None if branch else spectra.get(place - 1)
-    n, samples = here.shape
-    about = head(place, slots)
-    side = about[-1]
-    mean, low, high = mean_interval(here)
-    rows = []
-    for k in range(samples):
-        step: tuple[Any, ...] = (np.nan, np.nan, np.nan)
-        if before is not None and k and (k == samples - 1 or before.shape == here.shape):
-            # paired by image; at the top each map's own highest frequency is meant, whatever the two sides are
-            step = mean_interval(here[:, k] - before[:, -1 if k == samples - 1 else k])
-        numbers = (mean[k], low[k], high[k], *step)
-        rows.append((*about, k, 2 * k / side, k == samples - 1, *map(float, numbers), n, seed))
-    return rows
+def _rows(about: tuple[Any, ...], layer: str, level: "Moments", change: "Moments | None", seed: int) -> list[tuple[Any, ...]]:
+    """The table's rows of one unit or layer, k rising."""
+    mean, low, high = level.interval()
+    samples, side = len(mean), about[-1]
+    step = np.full((3, samples), np.nan)
+    if change is not None:
+        found = np.stack(change.interval())
+        step[:, -found.shape[1] :] = found
+        step[:, 0] = np.nan  # every spectrum is 0 at zero frequency
+    return [
+        (*about, layer, k, 2 * k / side, k == samples - 1, *map(float, (mean[k], low[k], high[k], *step[:, k])), level.n, seed)
+        for k in range(samples)
+    ]
 
 
 def steps(table: pd.DataFrame) -> pd.DataFrame:
@@ -233,12 +274,13 @@ ANALYSIS = Analysis(
     id="fourier",
     title="Frequency",
     question="Which blocks blur, and which sharpen?",
-    version=1,
+    version=2,
     params=Params,
     columns=COLUMNS,
     sources=("Park and Kim, How Do Vision Transformers Work?, ICLR 2022, Fig. 2a, Fig. 8, Fig. D.2",),
     cost=cost,
     supports=supports,
-    measure=measure,
+    measure=alone(watch),
+    watch=watch,
     chart=chart,
 )

@@ -26,7 +26,8 @@ import pandas as pd
 
 from core import words
 from core.analyses import Analysis, Subject
-from core.analyses._units import HEAD, KINDS, each_map, head, name
+from core.analyses._pass import Watch, alone
+from core.analyses._units import HEAD, IMAGES, KINDS, ON_HELP, head, maps_of, name
 from core.analyses._units import by_kind as _by_kind
 from core.errors import MeasureError
 from core.metrics.interval import mean_interval, t_quantile
@@ -36,6 +37,7 @@ from core.spec import Architecture
 from core.table import Column, Measurement
 
 if TYPE_CHECKING:
+    from core.models import Taps
     from core.spec import Unit
 
 
@@ -43,8 +45,9 @@ if TYPE_CHECKING:
 class Params:
     """What is measured."""
 
-    images: int = param(256, label="Images", unit="test images", low=8, high=10_000, origin="paper's notebook: one batch of 256")
+    images: int = param(IMAGES, label="Images", low=8, high=10_000, origin="paper's notebook: one batch of 256; ours twice that")
     seed: int = param(0, label="Seed", origin="ours", low=0, high=10**6, help="Which images are drawn, in equal shares of the classes.")
+    on: str = param("test", label="Set of images", origin="paper: test images", help=ON_HELP)
 
 
 COLUMNS = (
@@ -60,20 +63,29 @@ COLUMNS = (
 )
 
 
-def measure(subject: Subject, params: Params, progress: Callable[..., None]) -> Measurement:
+def watch(subject: Subject, params: Params) -> Watch:
     """Variance over positions of every unit's output, and its ratio to the unit before, with intervals over images.
 
     Keeps one number an image and unit.  Raises MeasureError if every map is a single position.  Source: paper, Fig. 9.
     """
     from core.metrics.variance import spatial_variance
-    from core.models import units
+    from core.models import probe, units
 
-    x, _ = subject.images("test", params.images, params.seed)
-    values, _ = each_map(subject, x, spatial_variance, 2, progress)
-    if not values:
-        raise MeasureError("Every map of this net is a single position; it has no variance over positions.")
-    table = pd.DataFrame([_row(place, units(subject.net), values, params.seed) for place in values], columns=[c.id for c in COLUMNS])
-    return Measurement(table=table, notes={"images": len(x), "seed": params.seed, "split": "test"})
+    parts: dict[int, list[np.ndarray]] = {}
+
+    def see(taps: "Taps") -> None:
+        for place, maps in maps_of(taps).items():
+            if maps.shape[-1] > 1:
+                parts.setdefault(place, []).append(spatial_variance(maps).cpu().numpy())
+
+    def done() -> Measurement:
+        if not parts:
+            raise MeasureError("Every map of this net is a single position; it has no variance over positions.")
+        slots, values = units(subject.net), {place: np.concatenate(parts[place]) for place in sorted(parts)}
+        table = pd.DataFrame([_row(place, slots, values, params.seed) for place in values], columns=[c.id for c in COLUMNS])
+        return Measurement(table=table, notes={"images": len(values[max(values)]), "seed": params.seed, "on": params.on})
+
+    return Watch(probe=probe, see=see, done=done)
 
 
 def _row(place: int, slots: "list[Unit]", values: dict[int, np.ndarray], seed: int) -> tuple[Any, ...]:
@@ -164,6 +176,7 @@ ANALYSIS = Analysis(
     sources=("Park and Kim, How Do Vision Transformers Work?, ICLR 2022, Fig. 9, Fig. D.1",),
     cost=cost,
     supports=supports,
-    measure=measure,
+    measure=alone(watch),
+    watch=watch,
     chart=chart,
 )

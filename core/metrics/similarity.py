@@ -24,19 +24,20 @@ def gram(features: Tensor) -> Tensor:
     """
     if len(features) < LEAST:
         raise MeasureError(f"A batch of {len(features)} images is too small; the estimator needs at least {LEAST}.")
-    flat = features.flatten(1)
+    # the order of features does not matter: of channels_last maps this is a free view
+    flat = (features.permute(0, 2, 3, 1) if features.dim() == 4 else features).flatten(1)
     flat = flat - flat.mean(dim=0)
     return (flat @ flat.T).double().fill_diagonal_(0.0)
 
 
 class Cka:
-    """Streaming CKA between all of `rows` units and all of `columns` units; memory does not grow with the images."""
+    """Streaming CKA between all of `rows` units and all of `columns` units; keeps one number a batch and pair."""
 
     def __init__(self, rows: int, columns: int) -> None:
-        self.batches = 0
-        self.cross = torch.zeros(rows, columns, dtype=torch.float64)
-        self.own_rows = torch.zeros(rows, dtype=torch.float64)
-        self.own_columns = torch.zeros(columns, dtype=torch.float64)
+        self.shape = rows, columns
+        self.cross: list[Tensor] = []
+        self.own_rows: list[Tensor] = []
+        self.own_columns: list[Tensor] = []
 
     def add(self, rows: Sequence[Tensor], columns: Sequence[Tensor] | None = None) -> None:
         """One batch: the features of each unit, (batch, …); `columns` left out means the same units again."""
@@ -44,17 +45,35 @@ class Cka:
         right = left if columns is None else torch.stack([gram(features) for features in columns])
         if left.shape[1] != right.shape[1]:
             raise MeasureError(f"Batches of {left.shape[1]} and {right.shape[1]} images do not compare; both should see the same images.")
-        self.cross += _hsic(left, right).cpu()
-        self.own_rows += _hsic_own(left).cpu()
-        self.own_columns += _hsic_own(right).cpu()
-        self.batches += 1
+        if (len(left), len(right)) != self.shape:
+            raise MeasureError(f"{len(left)} and {len(right)} units were seen; {self.shape[0]} and {self.shape[1]} were announced.")
+        self.cross.append(_hsic(left, right).cpu())
+        self.own_rows.append(_hsic_own(left).cpu())
+        self.own_columns.append(_hsic_own(right).cpu())
 
     def value(self) -> Tensor:
         """CKA, (rows, columns); NaN where a unit does not vary over the images.  MeasureError before the first batch."""
-        if self.batches == 0:
+        cross, rows, columns = self._batches()
+        return _ratio(cross.mean(0), rows.mean(0), columns.mean(0))
+
+    def without_each(self) -> Tensor:
+        """CKA with one batch left out in turn, (batches, rows, columns): what a jackknife needs.  MeasureError below two batches."""
+        cross, rows, columns = self._batches()
+        n = len(cross)
+        if n < 2:
+            raise MeasureError("One batch has no spread; a jackknife takes two or more.")
+        return _ratio(*((values.sum(0) - values) / (n - 1) for values in (cross, rows, columns)))
+
+    def _batches(self) -> tuple[Tensor, Tensor, Tensor]:
+        if not self.cross:
             raise MeasureError("No batch has been seen; there is nothing to compare.")
-        scale = (self.own_rows[:, None] * self.own_columns[None, :]).clamp(min=0.0).sqrt()
-        return torch.where(scale > 0, self.cross / scale, torch.nan)
+        return torch.stack(self.cross), torch.stack(self.own_rows), torch.stack(self.own_columns)
+
+
+def _ratio(cross: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """HSIC over the square root of both own HSICs: (…, a, b), (…, a), (…, b) -> (…, a, b)."""
+    scale = (rows[..., :, None] * columns[..., None, :]).clamp(min=0.0).sqrt()
+    return torch.where((scale > 0) & (rows[..., :, None] > 0), cross / scale, torch.nan)
 
 
 def _hsic(left: Tensor, right: Tensor) -> Tensor:

@@ -24,12 +24,12 @@ def frequencies(side: int) -> list[float]:
 
 @lru_cache(maxsize=32)
 def _diagonal_waves(side: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """cos and -sin of 2π k (y + x) / side, as (side * side, 2 * K): a map times this is its transform's diagonal."""
+    """cos and -sin of 2π k (y + x) / side, as (2 * K, side * side): times a map's positions this is its transform's diagonal."""
     y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     k = torch.arange(math.ceil(side / 2))
     turns = ((y + x).reshape(-1, 1) * k) % side  # whole numbers: the angle stays exact however large the map is
     angle = turns.to(torch.float64) * (2 * math.pi / side)
-    return torch.cat([torch.cos(angle), -torch.sin(angle)], dim=1).to(device=device, dtype=dtype)
+    return torch.cat([torch.cos(angle), -torch.sin(angle)], dim=1).T.contiguous().to(device=device, dtype=dtype)
 
 
 def log_amplitude(maps: Tensor) -> Tensor:
@@ -43,15 +43,15 @@ def log_amplitude(maps: Tensor) -> Tensor:
     """
     if maps.ndim != 4 or 0 in maps.shape:
         raise MeasureError(f"Feature maps have the shape {tuple(maps.shape)}; they should be (batch, channel, side, side) and not empty.")
-    batch, channel, side, width = maps.shape
+    side, width = maps.shape[2:]
     if side != width:
         raise MeasureError(f"The feature map is {side}x{width}; the diagonal of its spectrum is read on square maps only.")
     # The GPU may round float32 products to 10 bits of mantissa, and a caller's autocast would round to 8: neither here.
     dtype = torch.float64 if maps.is_cuda or maps.dtype == torch.float64 else torch.float32
     with torch.autocast(maps.device.type, enabled=False):
-        both = maps.reshape(batch * channel, side * side).to(dtype) @ _diagonal_waves(side, maps.device, dtype)
-        real, imaginary = both.chunk(2, dim=1)
-        logs = torch.log(torch.hypot(real, imaginary) + FLOOR).reshape(batch, channel, -1).mean(dim=1)
+        positions = maps.permute(0, 2, 3, 1).flatten(1, 2)  # (batch, side * side, channel): a free view of channels_last maps
+        real, imaginary = (_diagonal_waves(side, maps.device, dtype) @ positions.to(dtype)).chunk(2, dim=1)
+        logs = torch.log(torch.hypot(real, imaginary) + FLOOR).mean(dim=2)
     if not torch.isfinite(logs).all():
         raise MeasureError("A feature map holds values that are not finite; the net may have diverged.")
     return logs.float()

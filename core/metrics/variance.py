@@ -13,6 +13,7 @@ def spatial_variance(x: Tensor) -> Tensor:
     """
     if x.dim() != 4 or x.shape[-1] * x.shape[-2] < 2:
         raise MeasureError(f"A map of shape {tuple(x.shape)} has no variance over positions; it should be (batch, channel, height, width).")
-    # two passes in double precision: a large mean must not drown a small variance
-    flat = x.flatten(2).to(torch.float64)
-    return flat.var(dim=2, unbiased=True).mean(dim=1)
+    tokens = x.permute(0, 2, 3, 1).flatten(1, 2)  # a free view of maps as nets make them, channels last
+    # two passes: a large mean must not drown a small variance
+    from_mean = tokens - tokens.mean(dim=1, keepdim=True)
+    return from_mean.square_().sum(dim=1).double().mean(dim=1) / (tokens.shape[1] - 1)

@@ -1,6 +1,7 @@
 """A net and images handed to an analysis, and every map of it found without a probe."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 
@@ -21,6 +22,11 @@ class Given:
     def images(self, split: str, n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
         self.asked.append((split, n, seed))
         return self.x, torch.zeros(len(self.x), dtype=torch.int64)
+
+    def chunks(self, on: str, n: int, seed: int, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        self.asked.append((on, n, seed))
+        for x in self.x.tensor_split(-(-len(self.x) // size)):
+            yield x.to(self.device), torch.zeros(len(x), dtype=torch.int64)
 
 
 def outputs(subject: Given) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from core.analyses import _units, fourier
+from core.analyses import _pass, fourier
 from core.errors import MeasureError
 from core.table import check
 from tests.analyses.given import Given, outputs
@@ -16,7 +16,7 @@ HYBRID = "cwt-cmo/width=16,32/heads=1,1"
 
 
 def measure(subject: Given, **params) -> tuple[pd.DataFrame, dict, dict]:
-    result = fourier.measure(subject, fourier.Params(**params), lambda *_a, **_k: None)
+    result = fourier.ANALYSIS.measure(subject, fourier.Params(**params), lambda *_a, **_k: None)
     return result.table, result.arrays, result.notes
 
 
@@ -79,7 +79,7 @@ def test_empty_slots_are_no_units_and_places_agree_with_the_spec():
     assert top["depth"].tolist() == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
     assert top["kind"].tolist() == ["stem", "conv", "msa", "mlp", "conv", "msa"]
     assert top["side"].tolist() == [16, 16, 16, 16, 8, 8]
-    assert notes == {"left_out": [], "images": 20, "seed": 7, "split": "test", "of": "output"}
+    assert notes == {"left_out": [], "images": 20, "seed": 7, "on": "test", "of": "output", "inside": ""}
     assert set(table["images"]) == {20} and set(table["seed"]) == {7}
 
 
@@ -95,9 +95,9 @@ def test_chunks_change_nothing_and_bound_the_batch(chunk, monkeypatch):
     whole, _, _ = measure(subject)
     seen = []
     subject.net.register_forward_pre_hook(lambda _m, args: seen.append(len(args[0])))
-    monkeypatch.setattr(_units, "CHUNK", chunk)
+    monkeypatch.setattr(_pass, "CHUNK", chunk)
     parts, _, _ = measure(subject)
-    assert max(seen) == min(chunk, 20) and sum(seen) == 20
+    assert max(seen) <= min(chunk, 20) and max(seen) - min(seen) <= 1 and sum(seen) == 20
     pd.testing.assert_frame_equal(whole, parts, atol=2e-4)
 
 
@@ -163,14 +163,15 @@ def test_no_hook_stays_behind():
 
 def test_progress_ends_at_the_last_image():
     seen = []
-    fourier.measure(Given(HYBRID, n=70), fourier.Params(), lambda step, total, message="": seen.append((step, total)))
-    assert seen == [(32, 70), (64, 70), (70, 70)]
+    ask = fourier.Params(images=70)
+    fourier.ANALYSIS.measure(Given(HYBRID, n=70), ask, lambda step, total, message="": seen.append((step, total)))
+    assert seen == [(24, 70), (47, 70), (70, 70)]
 
 
 @pytest.mark.parametrize("of", ["output", "branch"])
 def test_the_table_is_tidy(of):
     table, _, _ = measure(Given(HYBRID), of=of)
-    check(table, fourier.COLUMNS, keys=("unit", "k"))
+    check(table, fourier.COLUMNS, keys=("unit", "layer", "k"))
 
 
 @pytest.mark.gpu
@@ -229,3 +230,41 @@ def test_the_pictures_can_be_drawn(focus):
         fourier.chart_kinds({"Net": table}, heading="Change made by each unit"),
     ):
         assert picture.to_dict()["layer"]
+
+
+def test_inside_a_unit_every_layer_has_its_own_spectrum():
+    subject = Given("cc/width=16")
+    table, arrays, notes = measure(subject, inside="s1u2")
+    check(table, fourier.COLUMNS, keys=("layer", "k"))
+    x = outputs(subject)["s1u1"]
+    block, maps = subject.net.blocks[1], {"Going in": x}
+    with torch.inference_mode():
+        for name, layer in zip(
+            ("BatchNorm", "ReLU", "3×3 Conv", "BatchNorm 2", "ReLU 2", "3×3 Conv 2"), (*block.pre, *block.body), strict=True
+        ):
+            x = layer(x)
+            maps[name] = x
+    maps["Coming out"] = outputs(subject)["s1u2"]
+    assert list(dict.fromkeys(table["layer"])) == list(maps) and set(table["unit"]) == {"s1u2"}
+    for name, rows in table.groupby("layer"):
+        assert rows["delta_log_amplitude"].to_numpy() == pytest.approx(brute_force(maps[name]).mean(0), abs=2e-4), name
+    assert table.loc[table["layer"] != "Coming out", "change"].isna().all()
+    whole = fourier.steps(measure(subject)[0]).set_index("unit").loc["s1u2"]
+    last = table[(table["layer"] == "Coming out") & table["top"]].iloc[0]
+    assert (last["change"], last["change_low"]) == pytest.approx((whole["change"], whole["change_low"]))
+    assert not arrays and notes["inside"] == "s1u2"
+
+
+def test_inside_a_unit_that_halves_the_map_each_layer_keeps_its_own_side():
+    table, _, _ = measure(Given(HYBRID), inside="s2u1")
+    sides = table.groupby("layer", sort=False)["side"].first()
+    assert sides["Going in"] == 16 and sides["3×3 Conv"] == 8 and sides["Coming out"] == 8
+    assert table[table["layer"] == "Coming out"]["change"].notna().tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"), [({"inside": "s9u9"}, "no unit 's9u9'"), ({"inside": "s1u1", "of": "branch"}, "of=output"), ({"inside": "s2u1"}, "merging")]
+)
+def test_what_cannot_be_looked_into_is_said(settings, words):
+    with pytest.raises(MeasureError, match=words):
+        measure(Given("wt-gw/stem=patch2/width=32,64"), **settings)

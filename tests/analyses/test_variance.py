@@ -15,7 +15,7 @@ HYBRID = "cwt-cmo/width=16,32/heads=1,1"
 
 
 def measure(subject: Given, **params) -> tuple[pd.DataFrame, dict]:
-    result = variance.measure(subject, variance.Params(**params), lambda *_a, **_k: None)
+    result = variance.ANALYSIS.measure(subject, variance.Params(**params), lambda *_a, **_k: None)
     return result.table, result.notes
 
 
@@ -40,7 +40,7 @@ def test_every_row_equals_numpy(notation):
 def test_units_that_change_resolution_are_marked():
     table, notes = measure(Given(HYBRID, n=8), images=8)
     assert table.loc[table["resampling"], "unit"].tolist() == ["s2u1"]
-    assert notes == {"images": 8, "seed": 0, "split": "test"}
+    assert notes == {"images": 8, "seed": 0, "on": "test"}
 
 
 def test_a_unit_that_adds_nothing_has_the_ratio_one_exactly():

@@ -42,17 +42,17 @@ def test_training_fills_the_runs_folder_and_is_not_done_twice(home, monkeypatch)
 def test_measuring_stops_where_it_says_how_far_it_is(home, monkeypatch):
     context = Context(home)
 
-    def measure_run(run_id, analysis_id, params, *, device, progress):
-        assert (run_id, analysis_id, params, device) == ("r", "fourier", {"images": 8}, "cpu")
+    def measure_together(run_id, asks, *, device, progress):
+        assert (run_id, asks, device) == ("r", {"fourier": {"images": 8}}, "cpu")
         progress(1, 2, "first half")
         context.stop = stop
         progress(2, 2)
-        return SimpleNamespace(manifest={"key": "k"})
+        return {"fourier": SimpleNamespace(manifest={"key": "k"})}
 
-    stand_in(monkeypatch, "core.analyses", measure_run=measure_run)
-    args = {"run": "r", "analysis": "fourier", "params": {"images": 8}, "device": "cpu"}
+    stand_in(monkeypatch, "core.analyses", measure_together=measure_together)
+    args = {"run": "r", "asks": {"fourier": {"images": 8}}, "device": "cpu"}
     stop = False
-    assert TASKS["measure"](args, context) == {"run": "r", "analysis": "fourier", "key": "k"}
+    assert TASKS["measure"](args, context) == {"run": "r", "keys": {"fourier": "k"}}
     assert io.read_json(home / "progress.json")["step"] == 2
     stop = True
     with pytest.raises(Cancelled):

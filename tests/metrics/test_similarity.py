@@ -87,3 +87,22 @@ def test_what_cannot_be_compared():
     still = Cka(1, 1)
     still.add([torch.ones(8, 3)], [noise(8, 3)])
     assert still.value().isnan().all(), "a unit that says the same of all images is like nothing"
+
+
+def test_leaving_a_batch_out_is_what_the_other_batches_give():
+    batches = [[noise(8, 6, seed=s), noise(8, 4, seed=s + 20) + noise(8, 6, seed=s)[:, :4]] for s in range(4)]
+    found = Cka(2, 2)
+    for batch in batches:
+        found.add(batch)
+    for out in range(4):
+        others = Cka(2, 2)
+        for place, batch in enumerate(batches):
+            if place != out:
+                others.add(batch)
+        assert torch.allclose(found.without_each()[out], others.value(), atol=1e-12)
+    one = Cka(1, 1)
+    one.add([noise(8, 2)])
+    with pytest.raises(MeasureError, match="two or more"):
+        one.without_each()
+    with pytest.raises(MeasureError, match="announced"):
+        one.add([noise(8, 2), noise(8, 2)])

@@ -25,7 +25,9 @@ def test_each_channel_has_its_own_mean():
 def test_equals_numpy_and_is_unbiased():
     x = noise(4, 6, 3, 5) * 2.5 + 1.0
     by_hand = np.var(x.double().numpy().reshape(4, 6, 15), axis=2, ddof=1).mean(1)
-    assert np.allclose(spatial_variance(x).numpy(), by_hand, rtol=1e-12)
+    assert np.allclose(spatial_variance(x.double()).numpy(), by_hand, rtol=1e-12)
+    assert np.allclose(spatial_variance(x).numpy(), by_hand, rtol=1e-6)
+    assert torch.allclose(spatial_variance(x.to(memory_format=torch.channels_last)), spatial_variance(x), rtol=1e-6)
     # small maps of noise of variance 4: without the n - 1 the mean would be 3
     assert spatial_variance(2 * noise(20_000, 1, 2, 2)).mean().item() == pytest.approx(4.0, rel=0.03)
 

@@ -87,7 +87,7 @@ def shipped(checkout: Path) -> Iterator[list[Run]]:
         facts = {"seconds": 100.0, "cpu_seconds": 100.0, "steps": 1000, "batch": 128, "device": "cpu", "threads": 1}
         facts |= {"n_train": 60_000, "n_test": 10_000}
         io.write_json(place / "final.json", {"accuracy": accuracy, "nll": 0.4, "ece": 0.02, **facts, **size.count(arch, 32, 10)})
-        manifest = {"params": {"images": 64, "seed": 0, "of": "output"}, "version": fourier.ANALYSIS.version}
+        manifest = {"params": dataclasses.asdict(fourier.Params(images=64)), "version": fourier.ANALYSIS.version}
         store.save_result(run.id, "fourier", io.digest({"of": name}), Measurement(table=spectra(arch)), manifest, shipped=True)
         runs.append(run)
     yield runs
@@ -108,5 +108,5 @@ def spectra(arch: spec.Architecture) -> pd.DataFrame:
         for k in range(half):
             value, top = (level if k == half - 1 else level * k / half), k == half - 1
             change = (step, step - 0.01, step + 0.01) if step is not None and top else (float("nan"),) * 3
-            rows.append((*head, k, 2 * k / head[-1], top, value, value - 0.02, value + 0.02, *change, 64, 0))
+            rows.append((*head, "", k, 2 * k / head[-1], top, value, value - 0.02, value + 0.02, *change, 64, 0))
     return pd.DataFrame(rows, columns=[column.id for column in fourier.COLUMNS])

@@ -94,7 +94,7 @@ def test_an_error_in_the_sidebar_leaves_the_page(opened: Opened, shipped: list[R
 def test_a_net_is_not_deleted_while_it_is_measured(opened: Opened, checkout: Path, started: bool) -> None:
     run = mine()
     finish(run)
-    job = made_jobs.write("measure", {"run": run.id, "analysis": "fourier", "params": {}}, label="Frequency", started=started)
+    job = made_jobs.write("measure", {"run": run.id, "asks": {"fourier": {}}}, label="Frequency", started=started)
     app = opened("train")
     with made_jobs.alive(job) if started else contextlib.nullcontext():
         app.run()
@@ -124,7 +124,7 @@ def test_a_job_on_another_net_does_not_keep_one(opened: Opened, checkout: Path) 
     run, other = mine(), mine(seed=1)
     finish(run)
     finish(other)
-    job = made_jobs.write("measure", {"run": other.id, "analysis": "fourier", "params": {}})
+    job = made_jobs.write("measure", {"run": other.id, "asks": {"fourier": {}}})
     with made_jobs.alive(job):
         app = opened("train")
         app.button(key=f"remove_{run.id}").click().run()

@@ -27,7 +27,7 @@ def charts(app: AppTest) -> list:
 
 
 def question(run: Run, **changes: object) -> dict:
-    return {"run": run.id, "analysis": "fourier", "params": dataclasses.asdict(fourier.Params(**changes)), "device": "auto"}
+    return {"run": run.id, "asks": {"fourier": dataclasses.asdict(fourier.Params(**changes))}, "device": "auto"}
 
 
 def unmeasured(run: Run) -> None:
