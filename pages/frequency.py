@@ -20,6 +20,7 @@ from pages.ui.measured import Answer
 
 SHOW = {"high": "Highest frequency", "all": "All frequencies"}
 OF = {"output": "Unit output", "branch": "Branch only"}
+LOOK = {"unit": "As a whole", "layers": "Layer by layer"}
 ANALYSIS = analyses.get("fourier")
 
 
@@ -32,14 +33,16 @@ def page() -> None:
             "Show", list(SHOW), format_func=SHOW.get, default="high", required=True, key="f_show", bind="query-params"
         )
         of = st.segmented_control("Of", list(OF), format_func=OF.get, default="output", required=True, key="f_of", bind="query-params")
+        sets = measured.sets_to_measure(pickers.stage())
+        on = st.selectbox("Images measured", list(sets), format_func=sets.get, key="f_on", bind="query-params", width=220)
     with states.guard():
-        body(head, show or "high", of or "output")
+        body(head, show or "high", of or "output", on)
     figure.method(ANALYSIS.card)
 
 
-def body(head: st.delta_generator.DeltaGenerator, show: str, of: str) -> None:
+def body(head: st.delta_generator.DeltaGenerator, show: str, of: str, on: str) -> None:
     """Everything that depends on results."""
-    runs, params = pickers.stage(), fourier.Params(of=of)
+    runs, params = pickers.stage(), fourier.Params(of=of, on=on)
     found = measured.answers(ANALYSIS, runs, dataclasses.asdict(params))
     shown = list(found.values())
     said = sentence(shown, of) if shown else nothing(runs)
@@ -53,10 +56,11 @@ def body(head: st.delta_generator.DeltaGenerator, show: str, of: str) -> None:
     missing = [run for run in runs if run.id not in found or found[run.id].stale]
     if stale := measured.stale_said(shown):
         parts.sub(stale)
-    if missing:
-        measured.pending(ANALYSIS, missing, params, "frequency")
+    asked = [measured.Asked(asks=[(ANALYSIS, params)], runs=missing, key="frequency", place=st.container())] if missing else []
     if shown:
-        unit(shown, of, focus, known)
+        asked += unit(shown, params, focus, known)
+    if asked:
+        measured.watch(asked)
 
 
 def sentence(found: list[Answer], of: str) -> str:
@@ -173,20 +177,30 @@ def clicked(run: Run) -> None:
         put(f"{run.id}~{hit[0]['unit']}")
 
 
-def unit(found: list[Answer], of: str, place: str, known: dict[str, str]) -> None:
-    """The focused unit: its spectrum beside what went in, the ribbon, a sentence."""
-    parts.h2("What the focused unit does" if of == "output" else "What the focused unit adds", "thin lines: the other units")
+def unit(found: list[Answer], params: fourier.Params, place: str, known: dict[str, str]) -> list[measured.Asked]:
+    """The focused unit: its spectrum or those of its layers, the ribbon, a sentence; what still has to be measured for it."""
+    heading = st.container()
     left, right = st.columns([2, 1], gap="large")
+    run_id, _, name = place.partition("~")
+    answer = next(a for a in found if a.run.id == run_id)
+    row = _row(answer, name)
     with right:
         # a click in a panel moves the box too, so its value is set before it is drawn
         st.session_state["f_unit"] = place
         st.selectbox("Focused unit", list(known), format_func=known.get, key="f_unit", on_change=lambda: put(st.session_state["f_unit"]))
         if st.query_params.get("unit") != place:
             st.query_params["unit"] = place
-    run_id, _, name = place.partition("~")
-    answer = next(a for a in found if a.run.id == run_id)
-    arch = spec.parse(answer.run.arch)
-    slots = spec.layout(arch, answer.run.image_size)
+        slots = spec.layout(spec.parse(answer.run.arch), answer.run.image_size)
+        parts.svg(ribbon.draw(slots, side=16, focus=name, label=f"The units of {pickers.title(answer.run)}"))
+        parts.h2(fourier.name(row))
+        look = "unit"
+        if params.of == "output" and row.kind != "merge":
+            look = st.segmented_control("Look at it", list(LOOK), format_func=LOOK.get, default="unit", required=True, key="f_look", bind="query-params")
+    with heading:
+        others = "layers of the unit" if look == "layers" else "units"
+        parts.h2("What the focused unit does" if params.of == "output" else "What the focused unit adds", f"thin lines: the other {others}")
+    if look == "layers":
+        return layers(answer, dataclasses.replace(params, inside=name), known[place], (left, right))
     says = fourier.describe(answer.table, name)
 
     def picture(theme: str) -> Any:
@@ -195,13 +209,39 @@ def unit(found: list[Answer], of: str, place: str, known: dict[str, str]) -> Non
     with left:
         draw(picture, [answer.manifest["key"], name], "frequency_unit", f"{known[place]}. {says}")
     with right:
-        parts.svg(ribbon.draw(slots, side=16, focus=name, label=f"The units of {pickers.title(answer.run)}"))
-        parts.h2(fourier.name(_row(answer, name)))
         parts.sub(says)
+        if row.kind != "merge" and st.button("Switch it off in Lesion", key="frequency_lesion"):
+            frame.go("lesion", unit=place, net=run_id, off=name)
     rows = answer.table[answer.table["unit"].isin([name, _before(answer, name)])]
     foot = f"{known[place]}. {measured.images_said([answer])} Band: 95 % over images."
     title = f"{known[place]}: {says}"
     figure.foot_line(foot, rows, f"frequency-{name}", "frequency_one", lambda: figure.svg_file(picture, title, foot))
+    return []
+
+
+def layers(answer: Answer, params: fourier.Params, title: str, columns: tuple[Any, Any]) -> list[measured.Asked]:
+    """Inside the focused unit: the spectrum after each of its layers, or the offer to measure them."""
+    left, right = columns
+    found = measured.answers(ANALYSIS, [answer.run], dataclasses.asdict(params)).get(answer.run.id)
+    if found is None or found.stale:
+        return [measured.Asked(asks=[(ANALYSIS, params)], runs=[answer.run], key="frequency_inside", place=left.container())]
+    names = fourier.layers_of(found.table)
+    with right:
+        telling = next((i for i, name in enumerate(names) if "Conv" in name or "Attended" in name or "Linear" in name), 0)
+        layer = st.selectbox("Layer", names, index=telling, key=f"f_layer_{params.inside}_{len(names)}")
+    says = fourier.describe_layer(found.table, layer)
+
+    def picture(theme: str) -> Any:
+        return fourier.chart_layers(found.table, theme, focus=layer, height=260)
+
+    with left:
+        draw(picture, [found.manifest["key"], layer], "frequency_layers", f"{title}, {layer}. {says}")
+    with right:
+        parts.sub(says)
+    foot = f"{title}, after {layer}. {measured.images_said([found])} Thin lines: the unit’s other layers. Band: 95 % over images."
+    draw_file = f"frequency-{params.inside}-layers"
+    figure.foot_line(foot, found.table, draw_file, "frequency_inside", lambda: figure.svg_file(picture, f"{title}: {says}", foot))
+    return []
 
 
 def _row(answer: Answer, name: str) -> Any:

@@ -20,7 +20,6 @@ steps do. Maps under 4×4 have too few frequencies and are left out. The highest
 **Sources.** Park and Kim, How Do Vision Transformers Work?, ICLR 2022, Fig. 2a, Fig. 8 and Fig. D.2.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -268,6 +267,35 @@ def chart_spectra(table: pd.DataFrame, theme: str = "light", *, net: str = "", f
     focus = focus if focus in set(rows["unit"]) else ""
     title = "Δ log amplitude, relative to the unit’s own zero frequency"
     return spectrum(rows, focus, value="delta_log_amplitude", title=title, theme=theme, **settings)
+
+
+def layers_of(table: pd.DataFrame) -> list[str]:
+    """The layers of a unit that was looked into, in order of computation."""
+    return list(dict.fromkeys(table["layer"]))
+
+
+def describe_layer(table: pd.DataFrame, layer: str) -> str:
+    """Where the highest frequency lies after one layer and before it, in words with its interval."""
+    names, tops = layers_of(table), table[table["top"]].set_index("layer")
+    row = tops.loc[layer]
+    said = f"The highest frequency lies at {words.signed(row['delta_log_amplitude'])}"
+    said += f" (95 % {words.signed(row['ci_low'])} to {words.signed(row['ci_high'])})"
+    if layer == names[0]:
+        return f"{said}."
+    earlier = tops.loc[names[names.index(layer) - 1]]
+    if earlier["side"] != row["side"]:
+        return f"{said}; before it the map was {earlier['side']}×{earlier['side']}, so the two do not compare."
+    return f"{said}; before it at {words.signed(earlier['delta_log_amplitude'])}."
+
+
+def chart_layers(table: pd.DataFrame, theme: str = "light", *, focus: str = "", **settings: Any) -> Any:
+    """Δ log amplitude over frequency inside one unit, one line a layer; a focused layer stands out beside what went into it."""
+    from core.analyses._pictures import spectrum
+
+    names = layers_of(table)
+    rows = table.assign(unit=table["layer"], name=table["layer"], position=[names.index(layer) for layer in table["layer"]])
+    title = "Δ log amplitude, relative to the layer’s own zero frequency"
+    return spectrum(rows, focus if focus in names else "", value="delta_log_amplitude", title=title, theme=theme, **settings)
 
 
 ANALYSIS = Analysis(

@@ -2,16 +2,19 @@
 
 import dataclasses
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import io, jobs, store
+from core import io, jobs, spec, store
 from core.analyses import fourier
 from core.run import Run
+from core.table import Measurement
 from tests.pages import made_jobs
 
 Opened = Callable[..., AppTest]
@@ -41,7 +44,7 @@ def test_it_opens_on_the_shipped_results(opened: Opened, shipped: list[Run]) -> 
     assert "In these 3 nets, <b>MSA units blur</b> (−0.20 ± 0.00, all 10)" in text(app)
     # one panel a net, the change by kind, the focused unit
     assert len(charts(app)) == 5
-    assert not app.button  # nothing to measure
+    assert [button.key for button in app.button] == ["frequency_lesion"]  # nothing to measure
 
 
 def test_panels_share_their_y_axis(opened: Opened, shipped: list[Run]) -> None:
@@ -116,7 +119,7 @@ def test_branch_is_another_measurement(opened: Opened, shipped: list[Run], queue
     app.get("button_group")[1].set_value("branch").run()
     assert "not measured yet" in text(app)
     app.button(key="frequency_measure").click().run()
-    assert [args["params"]["of"] for _, args, *_ in queued] == ["branch"] * 3
+    assert [args["asks"]["fourier"]["of"] for _, args, *_ in queued] == ["branch"] * 3
 
 
 def test_a_running_measurement_shows_its_progress_and_can_be_stopped(
@@ -166,3 +169,45 @@ def test_unlike_image_sets_are_said(opened: Opened, shipped: list[Run]) -> None:
         io.write_json(place / "manifest.json", {**manifest, "params": {**manifest["params"], "seed": 3}})
     said = text(opened("frequency"))
     assert "Different image sets" in said and "seed 3" in said
+
+
+def inside(run: Run, unit: str) -> None:
+    """Stores the spectra of a unit's layers: each layer lowers the highest frequency by 0.5."""
+    slot = next(s for s in spec.layout(spec.parse(run.arch), 32) if s.id == unit)
+    about = (slot.id, 3, slot.stage, slot.index, slot.kind, slot.form, slot.letter, slot.depth, slot.resampling, slot.side)
+    rows = []
+    for place, layer in enumerate(("Going in", "LayerNorm", "Attended values", "Projection", "Coming out")):
+        for k in range(slot.side // 2):
+            level, top = -0.5 * place * k / (slot.side // 2 - 1), k == slot.side // 2 - 1
+            numbers = (level, level - 0.02, level + 0.02, *[math.nan] * 3, 64, 0)
+            rows.append((*about, layer, k, 2 * k / slot.side, top, *numbers))
+    table = pd.DataFrame(rows, columns=[column.id for column in fourier.COLUMNS])
+    manifest = {"params": dataclasses.asdict(fourier.Params(images=64, inside=unit)), "version": fourier.ANALYSIS.version}
+    store.save_result(run.id, "fourier", io.digest({"inside": run.id}), Measurement(table=table), manifest, shipped=True)
+
+
+def test_the_layers_of_the_focused_unit(opened: Opened, shipped: list[Run], queued: list[tuple]) -> None:
+    vit = shipped[1]
+    app = opened("frequency", unit=f"{vit.id}~s1u3")
+    app.segmented_control(key="f_look").set_value("layers").run()
+    assert "ViT-mini: not measured yet" in text(app)
+    app.button(key="frequency_inside_measure").click().run()
+    assert [args for _, args, *_ in queued] == [question(vit, inside="s1u3")]
+    inside(vit, "s1u3")
+    app.run()
+    assert "The highest frequency lies at −1.00 (95 % −1.02 to −0.98); before it at −0.50." in text(app)
+    layer = next(box for box in app.selectbox if box.label == "Layer")
+    assert layer.options == ["Going in", "LayerNorm", "Attended values", "Projection", "Coming out"]
+    layer.set_value("Going in").run()
+    assert "The highest frequency lies at 0.00 (95 % −0.02 to +0.02)." in text(app)
+    assert not app.exception
+
+
+def test_another_set_of_images_is_another_measurement(opened: Opened, shipped: list[Run], queued: list[tuple]) -> None:
+    app = opened("frequency")
+    box = app.selectbox(key="f_on")
+    assert box.options[:2] == ["Own test images", "Own training images"] and "Shapes and textures" in box.options
+    assert "Fashion-MNIST" not in box.options, "its test images are the nets' own"
+    box.set_value("shapes-textures").run()
+    app.button(key="frequency_measure").click().run()
+    assert {args["asks"]["fourier"]["on"] for _, args, *_ in queued} == {"shapes-textures"}
