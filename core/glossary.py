@@ -42,6 +42,7 @@ TERMS: dict[str, Term] = {
         what="The unit changes the size of the map or its channels. It is hatched, and left out of means over a kind of unit.",
     ),
     "side": Term(plain="map side", unit="positions", what="Height and width of the map."),
+    "layer": Term(plain="layer", what="The layer inside the unit that was measured; empty where the unit's own output was."),
     "sample": Term(plain="sample", what="The place on the diagonal of the spectrum, from zero frequency up."),
     "frequency": Term(
         plain="frequency", unit="π", what="How fine a pattern is: 0 is the mean of the map, 1π the finest checkerboard that a map can hold."
@@ -69,6 +70,74 @@ TERMS: dict[str, Term] = {
         unit="out / in",
         what="Variance after the unit over that before it. Below 1 the unit evens the picture out, above 1 it gives contrast.",
     ),
+    "cka": Term(
+        plain="likeness of two layers",
+        name="linear CKA, unbiased",
+        what="How far two layers find the same images alike: 1 the same, 0 nothing in common. Turning or scaling channels changes nothing.",
+    ),
+    "head": Term(plain="head", what="One of the sets of weights that an MSA unit looks with, from 1; 0 is the mean of all of them."),
+    "attention_distance": Term(
+        plain="how far attention looks",
+        name="mean attention distance",
+        unit="pixels",
+        what="How far away a position gathers from, weighted by attention, mean over positions. Weights are not influence.",
+    ),
+    "attention_uniform": Term(
+        plain="if all within reach were alike",
+        what="What the unit would have if each position looked alike at everything it can see: the reach it was built with, no choice.",
+    ),
+    "attention_entropy": Term(
+        plain="how widely attention looks",
+        name="attention entropy",
+        unit="nat",
+        what="How evenly a position spreads its attention, mean over positions: 0 for one place, ln N for N places alike.",
+    ),
+    "cls_share": Term(plain="share to CLS", what="How much of a patch's attention goes to the CLS token, mean over patches."),
+    "receptive_radius": Term(
+        plain="radius that a unit sees",
+        name="radius of the effective receptive field",
+        unit="pixels",
+        what="The circle around a central position of the unit's map that holds half of its gradient with respect to the picture.",
+    ),
+    "receptive_uniform": Term(
+        plain="if all pixels counted alike",
+        unit="pixels",
+        what="The radius of a unit that answers to every pixel of the picture alike.",
+    ),
+    "receptive_share": Term(
+        plain="share of the picture that counts",
+        name="effective receptive field",
+        what="The share of pixels whose gradient is above 5 % of the largest.",
+    ),
+    "receptive_support": Term(
+        plain="share of the picture in reach",
+        name="theoretical receptive field",
+        what="The share of pixels that have any gradient at all.",
+    ),
+    "class": Term(plain="class", what="What the images show; empty where all classes are meant."),
+    "clean": Term(plain="test accuracy of the whole net", unit="%", what="The share of the same images that the whole net gets right."),
+    "accuracy_change": Term(
+        plain="change of accuracy",
+        name="paired difference of accuracy",
+        unit="points",
+        what="Accuracy with the unit off minus that of the whole net, on the same images. Negative: the unit was needed.",
+    ),
+    "lost": Term(plain="turned wrong", unit="images", what="Images that the whole net gets right and the net with the unit off does not."),
+    "gained": Term(plain="turned right", unit="images", what="Images that only the net with the unit off gets right."),
+    "mcnemar": Term(
+        plain="how likely by chance",
+        name="exact McNemar test, two-sided p",
+        what="How often chance alone would turn images as unequally, if wrong and right were equally likely. Small: not chance.",
+    ),
+    "nll_change": Term(
+        plain="change of the test loss",
+        name="paired difference of negative log likelihood",
+        unit="nat",
+        what="Test loss with the unit off minus that of the whole net, mean over the same images. Positive: the unit was needed.",
+    ),
+    "units_off": Term(plain="units off", what="How many residual units are switched off at once."),
+    "draw": Term(plain="draw", what="Which of several random choices it is, from 1."),
+    "units": Term(plain="units", what="The units that are meant, by their ids."),
     "interval": Term(
         plain="95 % interval", what="Where the true value lies with 95 % confidence; the foot line says over what it was drawn."
     ),

@@ -70,11 +70,14 @@ class Subject:
     @cached_property
     def net(self) -> Net:
         """The net with the weights of `phase`, in eval mode and fp32."""
+        import torch
+
         from core.models import build
         from core.train.snapshot import load_weights
 
-        net = build(self.arch, self.run.image_size, self.run.classes, seed=self.run.seed).to(self.device)
-        load_weights(net, store.weights(self.run.id, self.phase))
+        with torch.inference_mode(False):  # whoever asks first: weights made in inference mode could never have a gradient
+            net = build(self.arch, self.run.image_size, self.run.classes, seed=self.run.seed).to(self.device)
+            load_weights(net, store.weights(self.run.id, self.phase))
         return net.attend("sdpa").eval()
 
     @cached_property

@@ -21,13 +21,24 @@ def mean_distance(weights: Tensor, between: Tensor) -> Tensor:
     _check(weights)
     if between.shape != weights.shape[-2:]:
         raise MeasureError(f"Distances of shape {tuple(between.shape)} do not fit weights of shape {tuple(weights.shape)}.")
-    return (weights.double() * between.to(weights.device)).sum(-1).mean(-1)
+    return (weights * between.to(weights)).sum(-1).double().mean(-1)
 
 
 def entropy(weights: Tensor) -> Tensor:
     """Mean entropy of where a position looks, in nats: 0 for one place, ln N for all alike; (…, heads, N, N) -> (…, heads)."""
     _check(weights)
-    return torch.special.entr(weights.double()).sum(-1).mean(-1)
+    return torch.special.entr(weights).sum(-1).double().mean(-1)
+
+
+def patches(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Without CLS, the first token: weights among the patches, made to add up to one again, and each head's mean share that goes to CLS.
+
+    (…, heads, 1 + N, 1 + N) -> (…, heads, N, N) and (…, heads), in float64.  What CLS itself looks at is left out.
+    """
+    _check(weights)
+    rows = weights[..., 1:, :].double()
+    among, to_cls = rows[..., 1:], rows[..., 0].mean(-1)
+    return among / among.sum(-1, keepdim=True).clamp_min(torch.finfo(among.dtype).tiny), to_cls
 
 
 def _check(weights: Tensor) -> None:

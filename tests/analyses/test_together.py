@@ -81,6 +81,15 @@ def test_the_set_of_images_is_chosen_and_named(run):
         analyses.measure_run(run.id, "variance", {"on": "folder:."})
 
 
+def test_a_net_that_was_first_used_without_gradients_can_still_have_them(run):
+    subject = Subject(run)
+    with torch.inference_mode():
+        x, _ = next(subject.chunks("test", 8, 0, 8))
+        subject.net(x)
+    subject.net(torch.zeros(2, 3, 32, 32)).sum().backward()
+    assert all(weight.grad is not None for weight in subject.net.parameters())
+
+
 def test_questions_that_cannot_be_asked(run):
     with pytest.raises(MeasureError, match="no setting"):
         analyses.measure_run(run.id, "variance", {"depth": 3})

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from core.errors import MeasureError
-from core.metrics.attention import distances, entropy, mean_distance
+from core.metrics.attention import distances, entropy, mean_distance, patches
 
 
 def test_looking_at_oneself_is_near_and_certain():
@@ -32,6 +32,16 @@ def test_one_step_to_the_right():
     """On a ring of a row, all but the last look one to the right, the last looks back to the first."""
     step = torch.roll(torch.eye(5), 1, dims=1).reshape(1, 1, 5, 5)
     assert mean_distance(step, distances(1, 5)).item() == pytest.approx((4 * 1 + 4) / 5)
+
+
+def test_without_cls_the_patches_add_up_to_one_again():
+    """A quarter of each patch's look goes to CLS, the rest to itself; CLS looks elsewhere and does not count."""
+    weights = torch.zeros(1, 2, 10, 10)
+    weights[..., 1:, 0], weights[..., 0, 5] = 0.25, 1.0
+    weights[..., 1:, 1:] = 0.75 * torch.eye(9)
+    among, to_cls = patches(weights)
+    assert torch.allclose(among, torch.eye(9).double().expand(1, 2, 9, 9)) and to_cls.tolist() == [[0.25, 0.25]]
+    assert mean_distance(among, distances(3, 3)).tolist() == [[0.0, 0.0]]
 
 
 def test_what_is_no_attention():

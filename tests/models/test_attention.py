@@ -105,6 +105,51 @@ def test_a_local_kernel_as_large_as_the_map_is_global():
     assert torch.allclose(unit_attention("l", kernel=8)(x), unit_attention("m")(x), atol=1e-12)
 
 
+FORMS = ("m", "w", "s", "l")
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("letter", FORMS)
+@torch.no_grad()
+def test_weights_are_those_of_the_forward(letter, relative):
+    module = unit_attention(letter, relative=relative)
+    x = torch.randn(3, 8, 8, 32).double()
+    weights = module.weights(x)
+    assert weights.shape == (3, 2, 64, 64)
+    values = module.qkv(x).chunk(3, -1)[2].reshape(3, 64, 2, 16).transpose(1, 2)
+    again = module.proj((weights @ values).transpose(1, 2).reshape(3, 8, 8, 32))
+    for how in ("plain", "sdpa"):
+        module.attend = how
+        assert torch.allclose(again, module(x), atol=1e-12)
+    assert torch.allclose(weights.sum(-1), torch.ones(()).double())
+    assert torch.equal(weights > 0, (module.uniform() > 0).expand_as(weights)), "0 outside of the reach, and only there"
+
+
+@torch.no_grad()
+def test_weights_with_a_cls_token():
+    module = unit_attention("m")
+    x = torch.randn(2, 65, 32).double()
+    weights = module.weights(x)
+    values = module.qkv(x).chunk(3, -1)[2].view(2, 65, 2, 16).transpose(1, 2)
+    assert weights.shape == (2, 2, 65, 65)
+    assert torch.allclose(module.proj((weights @ values).transpose(1, 2).reshape(2, 65, 32)), module(x), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("letter", "sees"),
+    [
+        ("m", lambda q, k: True),
+        ("w", lambda q, k: (q[0] // 4, q[1] // 4) == (k[0] // 4, k[1] // 4)),
+        ("s", lambda q, k: all((a + 2) // 4 == (b + 2) // 4 for a, b in zip(q, k, strict=True))),
+        ("l", lambda q, k: max(abs(q[0] - k[0]), abs(q[1] - k[1])) <= 1),
+    ],
+)
+def test_uniform_weights_are_alike_over_the_reach(letter, sees):
+    places = [(i, j) for i in range(8) for j in range(8)]
+    reach = torch.tensor([[float(sees(q, k)) for k in places] for q in places])
+    assert torch.allclose(unit_attention(letter).uniform().float(), reach / reach.sum(-1, keepdim=True))
+
+
 def test_attention_has_a_second_derivative():
     module = unit_attention("m")
     x = torch.randn(1, 8, 8, 32).double()
