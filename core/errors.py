@@ -6,7 +6,8 @@ LabError
 ├── TrainError     training cannot start, or diverged
 ├── MeasureError   an analysis does not apply, or matched nothing
 ├── StoreError     a run or a result is missing, damaged or read-only
-└── JobError       a background job cannot be queued, found or changed
+├── JobError       a background job cannot be queued, found or changed
+└── LiveError      a question to the live worker broke, took too long, or cannot be asked
 """
 
 from collections.abc import Iterable
@@ -38,6 +39,10 @@ class StoreError(LabError):
 
 class JobError(LabError):
     """A background job cannot be queued, found or changed."""
+
+
+class LiveError(LabError):
+    """A question to the live worker broke, took too long, or cannot be asked."""
 
 
 def unknown(kind: type[LabError], what: str, value: object, valid: Iterable[object]) -> LabError:

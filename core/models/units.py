@@ -1,12 +1,12 @@
 """Look at a net's units, or switch some off; both leave the net as they found it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from core.errors import MeasureError
+from core.errors import MeasureError, unknown
 from core.models.blocks import Residual
 from core.models.net import Net
 from core.spec import Unit
@@ -77,28 +77,57 @@ def probe(net: Net, point: str = "output", positions: Sequence[int] | None = Non
             handle.remove()
 
 
-@contextmanager
-def lesion(net: Net, positions: Sequence[int]) -> Iterator[Net]:
-    """Switch residual branches off: the skip (a projection where the unit resamples) is all that is left.
+#: Ways to switch a unit off: its whole residual branch, or only the 3x3 convolution inside a bottleneck.
+HOW = ("branch", "3x3")
 
-    Raises MeasureError for a position without a branch (patch merging) or beyond the net: a lesion that
-    changes nothing is an error, not a result.
-    """
-    chosen = []
+
+def refusal(unit: Unit, how: str = "branch") -> str:
+    """Why a unit cannot be switched off in this way, as a sentence; "" if it can.  MeasureError for an unknown way."""
+    if how not in HOW:
+        raise unknown(MeasureError, "way to switch a unit off", how, HOW)
+    if unit.kind == "merge":
+        return f"Unit {unit.id} is a patch merging: it has no branch that could be switched off."
+    if how == "3x3" and not (unit.form == "bottleneck" and unit.stride == 1):
+        return f"Unit {unit.id} has no 3x3 convolution that could be left out: only a bottleneck that keeps the map's size has one."
+    return ""
+
+
+def check_lesion(net: Net, positions: Sequence[int], how: str = "branch") -> None:
+    """Raise MeasureError for a position that is beyond the net or cannot be switched off in this way."""
     for position in positions:
         if not 0 <= position < len(net.blocks):
             raise MeasureError(f"There is no unit {position}; the net has units 0 to {len(net.blocks) - 1}.")
-        block = net.blocks[position]
-        if not isinstance(block, Residual):
-            raise MeasureError(f"Unit {net.units[position].id} is a patch merging: it has no branch that could be switched off.")
-        chosen.append(block)
-    if not chosen:
+        if reason := refusal(net.units[position], how):
+            raise MeasureError(reason)
+
+
+@contextmanager
+def lesion(net: Net, positions: Sequence[int], how: str = "branch") -> Iterator[Net]:
+    """Switch units off.  `branch`: the skip (a projection where the unit resamples) is all that is left.  `3x3`: inside a
+    bottleneck that keeps the map's size, the 3x3 convolution with the norm and ReLU behind it is left out; its 1x1s stay.
+
+    Raises MeasureError for a position without such a part (patch merging) or beyond the net: a lesion that
+    changes nothing is an error, not a result.  Source: paper, Fig. 10b (3x3 in a ResNet, one MSA or MLP branch in a ViT).
+    """
+    if not positions:
         raise MeasureError("The lesion names no unit; choose at least one.")
-    before = [block.off for block in chosen]
-    try:
-        for block in chosen:
-            block.off = True
+    check_lesion(net, positions, how)
+    with ExitStack() as healed:
+        for position in set(positions):
+            block = net.blocks[position]
+            assert isinstance(block, Residual)
+            if how == "branch":
+                healed.callback(setattr, block, "off", block.off)
+                block.off = True
+            else:
+                _leave_out_3x3(block.body, healed)
         yield net
-    finally:
-        for block, was in zip(chosen, before, strict=True):
-            block.off = was
+
+
+def _leave_out_3x3(body: nn.Module, healed: ExitStack) -> None:
+    """Put nothing in the place of the 3x3 convolution, its norm and its ReLU."""
+    assert isinstance(body, nn.Sequential)
+    first = next(i for i, part in enumerate(body) if isinstance(part, nn.Conv2d) and part.kernel_size == (3, 3))
+    for i in range(first, first + 3):
+        healed.callback(body.__setitem__, i, body[i])
+        body[i] = nn.Identity()

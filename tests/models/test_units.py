@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.errors import MeasureError
-from core.models import build, lesion, probe, units
+from core.models import build, lesion, probe, refusal, units
 from core.presets import resolve
 from core.spec import parse
 
@@ -16,6 +16,21 @@ NETS = [
 
 def net_of(text):
     return build(resolve(text), 32, 10, seed=0).eval()
+
+
+def by_hand(net, x, off, how="branch"):
+    """Logits with the units `off`, unit by unit from its parts; nothing of `lesion` is used."""
+    stream = net.embed(x)
+    for i, block in enumerate(net.blocks):
+        if i not in off:
+            stream = block(stream)
+        elif how == "3x3":
+            seen, body = block.pre(stream), block.body
+            inner = torch.relu(body[1](body[0](seen)))
+            stream = (stream if block.project is None else block.project(seen)) + body[6](inner)
+        elif block.project is not None:
+            stream = block.project(block.pre(stream))
+    return net.classify(stream)
 
 
 def hooks(net):
@@ -63,6 +78,35 @@ def test_a_lesion_is_the_identity_or_the_projection_and_heals(text):
         expected = into if block.project is None else block.project(block.pre(into))
         assert torch.equal(taps[i], expected)
         assert torch.equal(net(x), before)
+
+
+@torch.no_grad()
+def test_3x3_leaves_out_the_conv_with_its_norm_and_relu_and_heals():
+    net, x = net_of("bb-bb/width=32,64"), torch.randn(2, 3, 32, 32)
+    before, parts = net(x), list(net.modules())
+    for places in ([0], [1], [3], [0, 1, 3]):
+        with lesion(net, places, "3x3"):
+            assert torch.allclose(net(x), by_hand(net, x, places, "3x3"), atol=1e-6)
+        with lesion(net, places):
+            assert not torch.allclose(net(x), by_hand(net, x, places, "3x3"), atol=1e-4)
+        assert torch.equal(net(x), before) and list(net.modules()) == parts
+
+
+def test_3x3_is_only_for_bottlenecks_that_keep_the_size():
+    slots = units(net_of("bc-bd/width=32,64"))
+    assert [bool(refusal(slot, "3x3")) for slot in slots] == [False, True, True, True]
+    assert "s2u1" in refusal(slots[2], "3x3") and not refusal(slots[2])
+    with pytest.raises(MeasureError, match="Known: branch, 3x3"):
+        refusal(slots[0], "4x4")
+
+
+def test_a_lesion_within_a_lesion_heals_only_its_own():
+    net = net_of("bb/width=32")
+    with lesion(net, [0]):
+        with lesion(net, [0, 1, 1]):
+            assert [block.off for block in net.blocks] == [True, True]
+        assert [block.off for block in net.blocks] == [True, False]
+    assert not any(block.off for block in net.blocks)
 
 
 def test_a_lesion_that_matches_nothing_is_an_error():
