@@ -69,7 +69,7 @@ checkpoints: setup
 	  run=$$($(SHIP) train --arch $$net --data fashion-full --epochs 11 --set batch=64 --set lr=0.001 --json | $(BIN)/python -c \
 	    'import json, sys; print(json.load(sys.stdin)["run"])'); \
 	  [ -f checkpoints/$$run/final.json ] || $(SHIP) export $$run --to checkpoints; \
-	  $(SHIP) measure $$run fourier --shipped --json > /dev/null; echo "$$run"; \
+	  $(SHIP) measure $$run all --shipped --json > /dev/null; echo "$$run"; \
 	done
 
 clean:

@@ -139,16 +139,19 @@ def measure(args: argparse.Namespace) -> dict:
     """Measure one run with one or several analyses, or show the stored answers; those that can share one forward pass."""
     import torch
 
-    from core import analyses
+    from core import analyses, spec, store
     from core.io import threads
     from core.params import parse as settings
 
     torch.set_num_threads(threads())
-    given, asks = dict(pairs(args.set)), {}
-    for name in args.analysis:
+    given, asks, names = dict(pairs(args.set)), {}, args.analysis
+    if names == ["all"]:
+        arch = spec.parse(store.find(args.run_id).arch)
+        names = [analysis.id for analysis in analyses.catalogue().values() if not analysis.supports(arch)]
+    for name in names:
         params = analyses.get(name).params
         known = {f.name for f in fields(params)}
-        held = {key: value for key, value in given.items() if key in known or len(args.analysis) == 1}
+        held = {key: value for key, value in given.items() if key in known or len(names) == 1}
         asks[name] = asdict(settings(params, held, LabError))
     if odd := [key for key in given if not any(key in chosen for chosen in asks.values())]:
         raise LabError(f"None of {', '.join(asks)} has a setting {odd[0][:40]!r}.")
@@ -158,7 +161,7 @@ def measure(args: argparse.Namespace) -> dict:
     for name, result in found.items():
         print_unless(args, result.table.to_string(max_rows=60))
         answers[name] = {"manifest": result.manifest, "table": json.loads(result.table.to_json(orient="records", double_precision=12))}
-    return answers[args.analysis[0]] if len(args.analysis) == 1 else {"results": answers}
+    return answers[names[0]] if len(names) == 1 else {"results": answers}
 
 
 def export(args: argparse.Namespace) -> dict:
@@ -266,7 +269,7 @@ def arguments() -> argparse.ArgumentParser:
     command("analyses", list_analyses, "List analyses.")
     p = command("measure", measure, "Measure a run; the same question is answered from the store.")
     p.add_argument("run_id", metavar="RUN")
-    p.add_argument("analysis", nargs="+", help="one or several, as `analyses` lists them")
+    p.add_argument("analysis", nargs="+", help="one or several, as `analyses` lists them; all: every one that applies to the net")
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     p.add_argument("--device", default="auto")
     p.add_argument("--shipped", action="store_true", help=argparse.SUPPRESS)

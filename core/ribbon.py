@@ -33,6 +33,10 @@ def _disc(x: float, y: float, d: float, extra: str) -> str:
     return f'<circle cx="{number(x)}" cy="{number(y)}" r="{number(d / 2)}" {extra}/>'
 
 
+def _bar(x: float, y: float, s: float, extra: str) -> str:
+    return _rect(x - 0.17 * s, y - s / 2, 0.34 * s, s, f'rx="{number(0.08 * s)}" {extra}')
+
+
 def hatch(x: float, y: float, s: float, colour: str, gap: float = 0.0) -> str:
     """45° strokes clipped to a square of side `s` about (x, y); written as lines, so no pattern id can clash."""
     gap = gap or max(3.2, s / 5)
@@ -65,7 +69,8 @@ def mark(
         return f"<g>{dashed}{slash}</g>"
     if state == "hollow":
         dashed = f'fill="none" stroke="{colour}" stroke-width="1.8" stroke-dasharray="3.4 2.6"'
-        return f"<g>{_disc(x, y, s, dashed) if kind in ('msa', 'mix') else _square(x, y, s - 1, dashed)}</g>"
+        shape = _bar if kind == "mlp" else _disc if kind in ("msa", "mix") else _square
+        return f"<g>{shape(x, y, s - (shape is _square), dashed)}</g>"
     opacity = ' opacity="0.55"' if state == "ghost" else ""
     return f"<g{opacity}>{_standing(kind, form, x, y, s, colour, bg, resampling)}</g>"
 
@@ -80,7 +85,7 @@ def _standing(kind: str, form: str, x: float, y: float, s: float, colour: str, b
     if kind == "mix":
         return _disc(x, y, 1.06 * s, fill)
     if kind == "mlp":
-        return _rect(x - 0.17 * s, y - s / 2, 0.34 * s, s, f'rx="{number(0.08 * s)}" {fill}')
+        return _bar(x, y, s, fill)
     if resampling:
         edge = max(1.2, s / 21)
         outline = _square(x, y, s - edge, f'fill="none" stroke="{colour}" stroke-width="{number(edge)}"')

@@ -14,7 +14,7 @@ from core import analyses, ribbon, spec
 from core.analyses import fourier
 from core.analyses._pictures import SELECTION, domain
 from core.run import Run
-from pages.ui import figure, measured, parts, pickers, states
+from pages.ui import figure, focus, measured, parts, pickers, states
 from pages.ui.draw import draw
 from pages.ui.measured import Answer
 
@@ -49,16 +49,16 @@ def body(head: st.delta_generator.DeltaGenerator, show: str, of: str, on: str) -
     with head:
         parts.take(said)
     known = options(shown)
-    focus = focused(shown, known) if shown else ""
+    place = focus.current(known, telling(shown)) if shown else ""
     if shown:
         st.space("xsmall")
-        pictures(shown, show, of, focus, said)
+        pictures(shown, show, of, place, said)
     missing = [run for run in runs if run.id not in found or found[run.id].stale]
     if stale := measured.stale_said(shown):
         parts.sub(stale)
     asked = [measured.Asked(asks=[(ANALYSIS, params)], runs=missing, key="frequency", place=st.container())] if missing else []
     if shown:
-        asked += unit(shown, params, focus, known)
+        asked += unit(shown, params, place, known)
     if asked:
         measured.watch(asked)
 
@@ -77,7 +77,7 @@ def nothing(runs: list[Run]) -> str:
     return "The nets on stage have **not been measured yet**."
 
 
-def pictures(found: list[Answer], show: str, of: str, focus: str, said: str) -> None:
+def pictures(found: list[Answer], show: str, of: str, place: str, said: str) -> None:
     """One panel a net on the same y axis, the change by kind beside or below, the foot line; `said` is the takeaway."""
     named, stored = measured.tables(found), [answer.manifest["key"] for answer in found]
     # room below for the number under the focused unit and the stage numbers
@@ -90,7 +90,7 @@ def pictures(found: list[Answer], show: str, of: str, focus: str, said: str) -> 
     drawings = []
     for i, (answer, (title, table)) in enumerate(zip(found, named.items(), strict=True)):
         run, first = answer.run, i % across == 0
-        ring = focus.partition("~")[2] if focus.startswith(f"{run.id}~") and show == "high" else ""
+        ring = place.partition("~")[2] if place.startswith(f"{run.id}~") and show == "high" else ""
         settings = {"net": title, "family": pickers.family(run), "focus": ring, "scale": scale, "ticks": first}
 
         def make(theme: str, table: pd.DataFrame = table, settings: dict[str, Any] = settings) -> Any:
@@ -143,21 +143,6 @@ def options(found: list[Answer]) -> dict[str, str]:
     return every
 
 
-def focused(found: list[Answer], known: dict[str, str]) -> str:
-    """Which of the known `run~unit` is in focus: chosen here, in the link, brought from another page, else the clearest attention."""
-    for place in (st.session_state.get("frequency_focus"), st.query_params.get("unit")):
-        if place in known:
-            return place
-    brought = pickers.focus()
-    return next((place for place in known if brought and place.endswith(f"~{brought}")), "") or telling(found)
-
-
-def put(place: str) -> None:
-    """Moves the focus; it travels on to the other pages."""
-    st.session_state["frequency_focus"] = place
-    pickers.set_focus(place.partition("~")[2])
-
-
 def telling(found: list[Answer]) -> str:
     """The unit with the largest change of those that keep their resolution, attention before others."""
     best = []
@@ -174,7 +159,7 @@ def clicked(run: Run) -> None:
     event = st.session_state.get(f"frequency_chart_{run.id}") or {}
     hit = (event.get("selection") or {}).get(SELECTION) or []
     if hit and isinstance(hit[0], dict) and "unit" in hit[0]:
-        put(f"{run.id}~{hit[0]['unit']}")
+        focus.put(f"{run.id}~{hit[0]['unit']}")
 
 
 def unit(found: list[Answer], params: fourier.Params, place: str, known: dict[str, str]) -> list[measured.Asked]:
@@ -185,17 +170,16 @@ def unit(found: list[Answer], params: fourier.Params, place: str, known: dict[st
     answer = next(a for a in found if a.run.id == run_id)
     row = _row(answer, name)
     with right:
-        # a click in a panel moves the box too, so its value is set before it is drawn
-        st.session_state["f_unit"] = place
-        st.selectbox("Focused unit", list(known), format_func=known.get, key="f_unit", on_change=lambda: put(st.session_state["f_unit"]))
-        if st.query_params.get("unit") != place:
-            st.query_params["unit"] = place
+        focus.box("Focused unit", place, known, "f_unit")
+        focus.write(unit=[place])
         slots = spec.layout(spec.parse(answer.run.arch), answer.run.image_size)
         parts.svg(ribbon.draw(slots, side=16, focus=name, label=f"The units of {pickers.title(answer.run)}"))
         parts.h2(fourier.name(row))
         look = "unit"
         if params.of == "output" and row.kind != "merge":
-            look = st.segmented_control("Look at it", list(LOOK), format_func=LOOK.get, default="unit", required=True, key="f_look", bind="query-params")
+            look = st.segmented_control(
+                "Look at it", list(LOOK), format_func=LOOK.get, default="unit", required=True, key="f_look", bind="query-params"
+            )
     with heading:
         others = "layers of the unit" if look == "layers" else "units"
         parts.h2("What the focused unit does" if params.of == "output" else "What the focused unit adds", f"thin lines: the other {others}")

@@ -1,6 +1,6 @@
 """Pictures that several analyses share: a number over depth, its change by kind of unit.  Altair is imported inside."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 SELECTION = "unit"
 
 
-def domain(values: "pd.Series | np.ndarray", room: float = 0.08, below: float | None = None) -> list[float]:
+def domain(values: "pd.Series | np.ndarray", room: float = 0.08, below: float | None = None, log: bool = False) -> list[float]:
     """A y range over all finite values, with room at both ends, so that panels side by side share their axis.
 
-    `below` is the room at the lower end, as a share of the range, where it should differ.
+    `below` is the room at the lower end, as a share of the range, where it should differ.  `log`: of a logarithmic axis, over what is
+    above zero.
     """
     finite = np.asarray(values, dtype=float)
+    if log:
+        return [float(10**end) for end in domain(np.log10(finite[finite > 0]), room, below)]
     finite = finite[np.isfinite(finite)]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     span = (high - low) or 1.0
@@ -41,22 +44,25 @@ def over_depth(
     height: int = 230,
     side: int = 13,
     select: bool = True,
+    log: bool = False,
 ) -> "alt.LayerChart":
     """One net's units at their depth, joined by lines; the stem is a plain dot, stages are tinted bands.
 
     `table` has one row a unit: unit, kind, form, stage, depth, resampling, value, low, high, name.  `note` stands
-    under the focused unit.  With `select`, clicking a unit selects it (SELECTION).
+    under the focused unit.  With `select`, clicking a unit selects it (SELECTION).  `log`: equal ratios are equal steps.
     """
     import altair as alt
 
-    c, y_range = tokens(theme), scale or domain(pd.concat([table["low"], table["high"], table["value"]]))
+    c, y_range = tokens(theme), scale or domain(pd.concat([table["low"], table["high"], table["value"]]), log=log)
     x_scale, y_scale = alt.Scale(domain=[-0.04, 1.04], nice=False), alt.Scale(domain=y_range, nice=False, zero=False)
+    if log:
+        y_scale = alt.Scale(type="log", domain=y_range, nice=False)
     stages = _bands(table)
     words = f"depth; 1–{len(stages)}: stages" if len(stages) > 1 else "depth, first to last unit"
-    y_axis = _y_axis(title, ticks)
+    y_axis = _y_axis(title, ticks, _decades(y_range) if log else None)
     x = alt.X("depth:Q", scale=x_scale, axis=alt.Axis(values=[0, 0.5, 1], tickCount=9, format="~g", **x_title(words)))
     y = alt.Y("value:Q", scale=y_scale, axis=y_axis)
-    tips = [alt.Tooltip("name:N", title="unit"), alt.Tooltip("value:Q", title=title, format="+.2f")]
+    tips = [alt.Tooltip("name:N", title="unit"), alt.Tooltip("value:Q", title=title, format=".3~g" if log else "+.2f")]
     base = alt.Chart(table).encode(x=x, y=y, tooltip=tips)
     layers: list[alt.Chart] = []
     if len(stages) > 1:
@@ -81,23 +87,36 @@ def over_depth(
     return alt.layer(*layers, height=height, width=width or alt.Undefined)
 
 
-def _y_axis(title: str, ticks: bool) -> "alt.Axis":
+def _y_axis(title: str, ticks: bool, values: list[float] | None = None) -> "alt.Axis":
     """Ticks and title on the first of several panels; the others show ticks only where a narrow screen stacks them."""
     import altair as alt
 
-    return alt.Axis(**y_title(title)) if ticks else alt.Axis(title=None, labelExpr="windowSize()[0] < 640 ? datum.label : ''")
+    given = {"values": values, "format": "~g"} if values else {}
+    if ticks:
+        return alt.Axis(**y_title(title), **given)
+    return alt.Axis(title=None, labelExpr="windowSize()[0] < 640 ? datum.label : ''", **given)
 
 
-def _heading(text: str, family: str, c: dict[str, str]) -> "list[alt.Chart]":
-    """The net's mark and name above the panel, left aligned with the y title."""
+def _decades(y_range: list[float]) -> list[float]:
+    """Ticks of a logarithmic axis: 1, 10, 100; with 2 and 5 between where there would be fewer than three."""
+    ends = range(int(np.floor(np.log10(y_range[0]))), int(np.ceil(np.log10(y_range[1]))) + 1)
+    for steps in ((1,), (1, 3), (1, 2, 5)):
+        ticks = [float(f"{step}e{end}") for end in ends for step in steps if y_range[0] <= float(f"{step}e{end}") <= y_range[1]]
+        if len(ticks) >= 3:
+            return ticks
+    return ticks
+
+
+def _heading(text: str, family: str, c: dict[str, str], up: int = 42) -> "list[alt.Chart]":
+    """The net's mark and name `up` px above the panel, left aligned with the y title."""
     import altair as alt
 
     one = alt.Chart(pd.DataFrame({"text": [text]}))
     mark = one.mark_point(size=130, filled=True, opacity=1, color=c[family_token(family)], shape=family_shape(family), clip=False)
     name = one.mark_text(align="left", baseline="middle", fontSize=14, fontWeight=600, color=c["ink"], clip=False)
     return [
-        mark.encode(x=alt.XValue(-26), y=alt.YValue(-42)),
-        name.encode(x=alt.XValue(-12), y=alt.YValue(-41), text=alt.Text("text:N")),
+        mark.encode(x=alt.XValue(-26), y=alt.YValue(-up)),
+        name.encode(x=alt.XValue(-12), y=alt.YValue(1 - up), text=alt.Text("text:N")),
     ]
 
 
@@ -125,11 +144,14 @@ def strip(
     theme: str = "light",
     heading: str = "",
     ends: tuple[str, str] = ("lowers", "raises"),
+    said: tuple[str, ...] = (),
+    factors: bool = False,
     width: int | None = None,
 ) -> "alt.LayerChart":
     """Every unit's change as a pale mark, one row a kind, and under it the mean with its 95 % interval.
 
-    `units`: kind, form, resampling, unit, change, name.  `means`: kind, units, mean, low, high.
+    `units`: kind, form, resampling, unit, change, name.  `means`: kind, units, mean, low, high.  `factors`: all of these are base-2
+    logarithms of factors, and the axis shows the factors; `said` is then what stands beside the means.
     """
     import altair as alt
 
@@ -141,7 +163,7 @@ def strip(
         y=means["kind"].map(rows) + 0.3,
         row=means["kind"].map(rows).astype(float),
         label=means["kind"].map(labels),
-        text=[_signed(value) for value in means["mean"]],
+        text=list(said) or [_signed(value) for value in means["mean"]],
         near=means["low"].fillna(means["mean"]),
         far=means["high"].fillna(means["mean"]),
     )
@@ -152,10 +174,14 @@ def strip(
         alt.Scale(domain=[low - 0.32 * span, high + 0.1 * span], nice=False),
         alt.Scale(domain=[-0.75, len(rows) - 0.45], reverse=True),
     )
-    x = alt.X("change:Q", scale=x_scale, axis=alt.Axis(format="~g", tickCount=4, **x_title(title)))
-    base = alt.Chart(units).encode(
-        x=x, y=alt.Y("y:Q", scale=y_scale, axis=None), tooltip=[alt.Tooltip("name:N"), alt.Tooltip("change:Q", format="+.3f")]
-    )
+    axis: dict[str, Any] = {"format": "~g", "tickCount": 4}
+    if factors:
+        steps = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0) if span > 1.6 else (0.6, 0.8, 1.0, 1.25, 1.6, 2.0)
+        ticks = [float(np.log2(step)) for step in steps if low <= np.log2(step) <= high]
+        axis = {"values": ticks, "labelExpr": "'×' + format(pow(2, datum.value), '.2~f')"}
+    x = alt.X("change:Q", scale=x_scale, axis=alt.Axis(**axis, **x_title(title)))
+    tip = alt.Tooltip("factor:N", title="out / in") if factors else alt.Tooltip("change:Q", format="+.3f")
+    base = alt.Chart(units).encode(x=x, y=alt.Y("y:Q", scale=y_scale, axis=None), tooltip=[alt.Tooltip("name:N", title="unit"), tip])
     pale = [layer.encode(opacity=alt.OpacityValue(0.45)) for layer in unit_marks(base, theme, side=11)[:1]]
     zero = alt.Chart(pd.DataFrame({"x": [0.0]})).mark_rule(color=c["faint"], strokeWidth=1.4).encode(x=alt.X("x:Q", scale=x_scale))
     mean = alt.Chart(means).encode(y=alt.Y("y:Q", scale=y_scale))
@@ -163,9 +189,9 @@ def strip(
     dot = mean.mark_point(size=70, filled=True, opacity=1, color=c["ink"]).encode(x=alt.X("mean:Q"))
     # the number stands on the side away from zero, where no line crosses it
     style = {"fontWeight": 600, "fontSize": 13, "color": c["ink"]}
-    said = mean.encode(text=alt.Text("text:N"))
-    left = said.transform_filter("datum.mean < 0").mark_text(align="right", dx=-8, **style).encode(x=alt.X("near:Q"))
-    right = said.transform_filter("datum.mean >= 0").mark_text(align="left", dx=8, **style).encode(x=alt.X("far:Q"))
+    number = mean.encode(text=alt.Text("text:N"))
+    left = number.transform_filter("datum.mean < 0").mark_text(align="right", dx=-8, **style).encode(x=alt.X("near:Q"))
+    right = number.transform_filter("datum.mean >= 0").mark_text(align="left", dx=8, **style).encode(x=alt.X("far:Q"))
     kind = alt.Chart(means).mark_text(align="left", fontWeight=600, fontSize=13, color=c["ink"])
     kind = kind.encode(x=alt.XValue(0), y=alt.Y("row:Q", scale=y_scale), text=alt.Text("label:N"))
     layers = [zero, *pale, bar, dot, left, right, kind]
@@ -271,14 +297,18 @@ def pairs(
     theme: str = "light",
     across: str = "",
     down: str = "",
+    heading: str = "",
+    family: str = "",
     focus: str = "",
+    chosen: tuple[str, str] | None = None,
     width: int | None = None,
     height: int = 420,
 ) -> "alt.LayerChart":
     """Every pair of units as a cell from paper (0) to ink (1), stages parted by a gap, unit marks along both sides.
 
     `table`: the columns of HEAD for rows, the same with `with_` for columns, row_name, column_name and the column `value`.
-    Rows run down as depth does.  A click selects a pair: SELECTION holds unit and with_unit.  A focused unit is ringed on its row.
+    Rows run down as depth does.  A click selects a pair: SELECTION holds unit and with_unit.  A focused unit is ringed on its row, the
+    `chosen` pair has a frame.
     """
     import altair as alt
 
@@ -298,11 +328,12 @@ def pairs(
     ]
     shade = alt.Color(f"{value}:Q", scale=alt.Scale(domain=[0, 1], range=[c["wash"], c["ink"]], clamp=True), legend=None)
     pick = alt.selection_point(name=SELECTION, fields=["unit", "with_unit"], on="click", empty=False)
-    cell = alt.Chart(table).mark_rect(stroke=c["bg"], strokeWidth=0.6).encode(
-        x=x, x2="x1", y=y, y2="y1", color=shade, tooltip=tips, strokeWidth=alt.condition(pick, alt.value(2.5), alt.value(0.6)),
-        stroke=alt.condition(pick, alt.value(c["msa"]), alt.value(c["bg"])),
-    ).add_params(pick)  # fmt: skip
+    cell = alt.Chart(table).mark_rect(stroke=c["bg"], strokeWidth=0.6, cursor="pointer")
+    cell = cell.encode(x=x, x2="x1", y=y, y2="y1", color=shade, tooltip=tips).add_params(pick)
     layers: list[alt.Chart] = [cell]
+    if chosen:  # paper round ink: seen on cells of any shade
+        frame = alt.Chart(table[(table["unit"] == chosen[0]) & (table["with_unit"] == chosen[1])]).encode(x=x, x2="x1", y=y, y2="y1")
+        layers += [frame.mark_rect(filled=False, stroke=c[token], strokeWidth=wide) for token, wide in (("bg", 5.5), ("ink", 2.2))]
     for places, one, other in ((rows, "y", "x"), (columns, "x", "y")):
         marks = places.reset_index().assign(middle=places["at"].to_numpy() + 0.5, edge=-0.75, name="")
         scales = {"x": x_scale, "y": y_scale}
@@ -319,6 +350,8 @@ def pairs(
         if one["text"]:
             label = alt.Chart(pd.DataFrame([one])).mark_text(align=one["align"], fontSize=12, color=c["muted"], clip=False)
             layers.append(label.encode(x=alt.X("x:Q", scale=x_scale, axis=None), y=alt.YValue(-10), text="text:N"))
+    if heading:
+        layers += _heading(heading, family, c, up=14)
     return alt.layer(*layers, height=height, width=width or alt.Undefined)
 
 

@@ -201,6 +201,7 @@ def chart(table: pd.DataFrame, theme: str = "light", *, net: str = "", other: st
         return [name(row) for row in part.itertuples()]
 
     rows = table.assign(row_name=named(""), column_name=named("with_"))
+    focus = focus if focus in set(table["unit"]) else ""
     return pairs(rows, value="cka", title="CKA", theme=theme, across=other or net, down=net, focus=focus, **settings)
 
 

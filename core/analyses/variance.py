@@ -17,7 +17,6 @@ variance may simply be a large scale. It describes what units do, not whether th
 **Sources.** Park and Kim, How Do Vision Transformers Work?, ICLR 2022, Fig. 9 and Fig. D.1.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -163,7 +162,23 @@ def chart(table: pd.DataFrame, theme: str = "light", *, net: str = "", focus: st
     focus = focus if focus in set(rows["unit"]) else ""
     ratio = rows.loc[rows["unit"] == focus, "ratio"]
     note = f"×{float(ratio.iloc[0]):.2f}" if len(ratio) and pd.notna(ratio.iloc[0]) else ""
-    return over_depth(rows, title="variance over the picture", theme=theme, heading=net, focus=focus, note=note, **settings)
+    title = "variance over the picture"
+    return over_depth(rows, title=title, theme=theme, heading=net, focus=focus, note=note, log=True, **settings)
+
+
+def chart_kinds(tables: dict[str, pd.DataFrame], theme: str = "light", **settings: Any) -> Any:
+    """The ratio of each unit, by kind, with the geometric mean and its 95 % interval over units; equal factors are equal steps."""
+    from core.analyses._pictures import strip
+
+    both = pd.concat([table.assign(net=net) for net, table in tables.items()], ignore_index=True)
+    both = both[both["ratio"].notna() & ~both["resampling"]]
+    names = [name(row, row.net) for row in both.itertuples()]
+    both = both.assign(name=names, change=np.log2(both["ratio"]), factor=[f"×{ratio:.2f}" for ratio in both["ratio"]])
+    kinds = by_kind(both)
+    said = tuple(f"×{mean:.2f}" for mean in kinds["mean"])
+    kinds = kinds.assign(**{column: np.log2(kinds[column]) for column in ("mean", "low", "high")})
+    title = "variance, out against in"
+    return strip(both, kinds, labels=KINDS, title=title, theme=theme, said=said, factors=True, **settings)
 
 
 ANALYSIS = Analysis(

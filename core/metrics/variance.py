@@ -1,6 +1,5 @@
 """How much a feature map varies over the picture."""
 
-import torch
 from torch import Tensor
 
 from core.errors import MeasureError

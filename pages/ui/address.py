@@ -15,10 +15,19 @@ _LATE_S = 0.6
 def brought(key: str) -> list[str]:
     """The values of a parameter if a link or the browser's history brought them, empty if they are our own."""
     given = st.query_params.get_all(key)
+    return given if _foreign(key, given) else []
+
+
+def emptied(key: str, beside: str) -> bool:
+    """Whether the browser's history took all values of a parameter away, on a page whose addresses always hold `beside`."""
+    return beside in st.query_params and not st.query_params.get_all(key) and _foreign(key, [])
+
+
+def _foreign(key: str, given: list[str]) -> bool:
     written, before, when = st.session_state.get(f"_address_{key}", ([], [], -_LATE_S))
     moved = st.session_state.pop(f"_moved_{key}", False)
     late = given == before and time.monotonic() - when < _LATE_S
-    return [] if moved or given == written or late else given
+    return not (moved or given == written or late)
 
 
 def moved(key: str) -> None:

@@ -20,7 +20,11 @@ SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("build", "Build", "Change a net block by block"),
         ("train", "Train", "Train it, watch it learn"),
     ),
-    "Blocks": (("frequency", "Frequency", "Which blocks blur, which sharpen"),),
+    "Blocks": (
+        ("frequency", "Frequency", "Which blocks blur, which sharpen"),
+        ("features", "Features", "What units do to contrast, and which layers see alike"),
+        ("lesion", "Lesion", "Switch blocks off and see what the net loses"),
+    ),
 }
 
 

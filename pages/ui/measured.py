@@ -1,14 +1,14 @@
 """Results of one analysis for the models on stage: what is stored, what is being measured, what is missing."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from core import cost, io, jobs, size, spec, store, words
+from core import cost, data, io, jobs, size, spec, store, words
 from core.analyses import Analysis
 from core.errors import StoreError
 from core.run import Run
@@ -103,35 +103,63 @@ def _flops(arch: spec.Architecture, run: Run) -> int:
 
 
 def job_of(analysis: Analysis, run: Run, params: Any) -> jobs.Job | None:
-    """The newest job that asks this question of this run."""
-    asked = {"run": run.id, "analysis": analysis.id, "params": dataclasses.asdict(params)}
+    """The newest job that asks this question of this run, alone or beside others."""
+    wanted = dataclasses.asdict(params)
     for job in jobs.list():
-        if job.task == "measure" and all(job.args.get(name) == value for name, value in asked.items()):
+        asks = job.args.get("asks")
+        if job.task == "measure" and job.args.get("run") == run.id and isinstance(asks, dict) and asks.get(analysis.id) == wanted:
             return job
     return None
 
 
-def submit(analysis: Analysis, run: Run, params: Any) -> None:
-    """Queue one measurement; a live job for the same question is not doubled."""
-    args = {"run": run.id, "analysis": analysis.id, "params": dataclasses.asdict(params), "device": "auto"}
-    label = f"{analysis.title} of {pickers.title(run)}"
+def submit(run: Run, asks: Sequence[tuple[Analysis, Any]]) -> None:
+    """Queue questions (analysis, parameters) about one run as one job; a live job for the same questions is not doubled."""
+    args = {"run": run.id, "asks": {analysis.id: dataclasses.asdict(params) for analysis, params in asks}, "device": "auto"}
+    label = f"{words.seq([analysis.title for analysis, _ in asks])} of {pickers.title(run)}"
     jobs.submit("measure", args, label=label, dedup=io.digest(args))
 
 
 def pending(analysis: Analysis, runs: Sequence[Run], params: Any, key: str) -> None:
-    """What stands in place of the figures that are missing: one offer to measure, progress while it runs, what failed.
+    """What stands in place of the figures that are missing: one offer to measure, progress while it runs, what failed."""
+    watch([Asked(asks=[(analysis, params)], runs=runs, key=key)])
 
-    The only polling part of its page: it asks every second while a job is alive and redraws the page when one ends.
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Questions (analysis, parameters) that one job answers, the runs that lack the answer, and where offer and progress stand."""
+
+    asks: Sequence[tuple[Analysis, Any]]
+    runs: Sequence[Run]
+    key: str
+    place: Any = None
+
+    def jobs(self) -> dict[str, jobs.Job | None]:
+        """The newest job for each run, by run id."""
+        analysis, params = self.asks[0]
+        return {run.id: job_of(analysis, run, params) for run in self.runs}
+
+
+def watch(asked: Sequence[Asked], waits: Callable[[], bool] = lambda: False, waited: bool = False) -> None:
+    """`pending` for several groups of questions, each in its own place, with one clock: the only polling part of its page.
+
+    It asks every second while a job is alive or something else is awaited, and redraws the page when one of them ends: `waits` says whether
+    it still is, `waited` whether it was when the page was drawn.
     """
-    before = {run.id for run in runs if _alive(job_of(analysis, run, params))}
 
-    @st.fragment(run_every=1.0 if before else None)
+    def alive(found: list[dict[str, jobs.Job | None]]) -> list[list[str]]:
+        return [[i for i, job in group.items() if _alive(job)] for group in found]
+
+    before = alive([q.jobs() for q in asked])
+
+    @st.fragment(run_every=1.0 if waited or any(before) else None)
     def poll() -> None:
         with states.guard():
-            found = {run.id: job_of(analysis, run, params) for run in runs}
-            if {i for i, job in found.items() if _alive(job)} != before:
+            found = [q.jobs() for q in asked]
+            if (waits(), alive(found)) != (waited, before):
                 st.rerun()
-            _cards(analysis, runs, found, params, key)
+            for q, group in zip(asked, found, strict=True):
+                with q.place or st.container():
+                    _cards(q.asks, q.runs, group, q.key)
 
     poll()
 
@@ -140,7 +168,7 @@ def _alive(job: jobs.Job | None) -> bool:
     return job is not None and job.state in jobs.LIVE
 
 
-def _cards(analysis: Analysis, runs: Sequence[Run], found: dict[str, jobs.Job | None], params: Any, key: str) -> None:
+def _cards(asks: Sequence[tuple[Analysis, Any]], runs: Sequence[Run], found: dict[str, jobs.Job | None], key: str) -> None:
     missing = []
     for run in runs:
         job, title = found[run.id], pickers.title(run)
@@ -153,13 +181,13 @@ def _cards(analysis: Analysis, runs: Sequence[Run], found: dict[str, jobs.Job | 
         elif job is not None and job.state == "failed":
             text = f"{job.reason} Earlier results are kept."
             if states.failed(f"The measurement of {title} stopped", text, button="Measure again", key=f"{key}_again_{run.id}"):
-                submit(analysis, run, params)
+                submit(run, asks)
                 st.rerun()
         else:
             missing.append(run)
-    if missing and states.empty(_offer(missing), "Measure", f"{key}_measure", cost=_cost(analysis, missing, params)):
+    if missing and states.empty(_offer(missing), "Measure", f"{key}_measure", cost=_cost(asks, missing)):
         for run in missing:
-            submit(analysis, run, params)
+            submit(run, asks)
         st.rerun()
 
 
@@ -167,14 +195,20 @@ def _offer(runs: Sequence[Run]) -> str:
     return f"**{words.seq([pickers.title(run) for run in runs])}: not measured yet.**"
 
 
-def _cost(analysis: Analysis, runs: Sequence[Run], params: Any) -> str:
-    times = [seconds(analysis, run, params) for run in runs]
+def _cost(asks: Sequence[tuple[Analysis, Any]], runs: Sequence[Run]) -> str:
+    times = [_together([seconds(analysis, run, params) for analysis, params in asks]) for run in runs]
     known = [t for t in times if t is not None]
     return (
         f"Takes about {words.duration(sum(known))}, estimated from training times."
         if len(known) == len(times)
         else "Nothing was timed here yet, so the time is not known."
     )
+
+
+def _together(times: Sequence[float | None]) -> float | None:
+    """One start and one pass serve all; never less than the longest alone."""
+    known = [t for t in times if t is not None]
+    return max(known) if len(known) == len(times) else None
 
 
 def progress(job: jobs.Job) -> tuple[str, float]:
@@ -195,12 +229,22 @@ def left(seconds: float) -> str:
     return f"about {words.duration(seconds)} left" if seconds >= 1 else "nearly done"
 
 
+def sets_to_measure(runs: Sequence[Run]) -> dict[str, str]:
+    """What features can be measured on, id -> words: the nets' own test or training images, and every other set that is here."""
+    own = {pickers.test_set(run.data) for run in runs}
+    others = {s.id: s.title for s in data.DATASETS.values() if not s.subset_of and not data.available(s.id) and own != {s.id}}
+    return {"test": "Own test images", "train": "Own training images", **others}
+
+
 def images_said(found: Sequence[Answer]) -> str:
     """Which images the results stand on: `256 test images of Fashion-MNIST, seed 0`; unlike sets are said."""
     sets = {}
     for answer in found:
-        params, title = answer.manifest.get("params") or {}, pickers.set_title(pickers.test_set(answer.run.data))
-        said = f"{words.count(int(answer.table['images'].iloc[0]))} test images of {title}, seed {params.get('seed', 0)}"
+        params = answer.manifest.get("params") or {}
+        on = params.get("on", "test")
+        split = "training" if on == "train" else "test"
+        title = pickers.set_title(pickers.test_set(answer.run.data) if on == "test" else answer.run.data if on == "train" else on)
+        said = f"{words.count(int(answer.table['images'].iloc[0]))} {split} images of {title}, seed {params.get('seed', 0)}"
         sets.setdefault(said, []).append(pickers.title(answer.run))
     if len(sets) == 1:
         return f"Mean over {next(iter(sets))}."

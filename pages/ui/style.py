@@ -66,12 +66,39 @@ border:1px solid var(--lab-line);border-radius:10px;padding:12px 16px}}
 [data-testid="stBaseButton-primary"] p{{color:var(--lab-onink)}}
 [data-testid="stSidebarNavLink"][aria-current="page"]{{background:var(--lab-wash)}}
 [data-testid="stMain"] [data-testid="stButtonGroup"] button{{min-height:37px}}
+.st-key-lesion_desk{{display:grid;gap:20px 48px;margin-top:8px;
+grid-template:"ribbon now" auto "ribbon classes" auto "sweep classes" 1fr / minmax(0,1fr) 264px}}
+.st-key-lesion_desk>:has(.st-key-lesion_ribbon){{grid-area:ribbon}}
+.st-key-lesion_desk>:has(.st-key-lesion_sweep){{grid-area:sweep}}
+.st-key-lesion_desk>:has(.st-key-lesion_now){{grid-area:now}}
+.st-key-lesion_desk>:has(.st-key-lesion_classes){{grid-area:classes}}
+.st-key-lesion_now{{min-height:112px}}
+.st-key-lesion_now .lab-big{{font-size:46px;line-height:50px}}
+.lab-wait{{font-size:19px;line-height:50px;color:var(--lab-muted)}}
+.lab-classes>div{{display:grid;grid-template-columns:88px minmax(0,1fr) 44px;gap:8px;align-items:center;min-height:24px;
+font-size:13px;line-height:16px;color:var(--lab-ink)}}
+.lab-classes span{{overflow-wrap:anywhere}}
+.lab-classes i{{position:relative;height:24px}}
+.lab-classes i>*{{position:absolute}}
+.lab-classes u{{top:0;bottom:0;border-left:1px solid var(--lab-faint)}}
+.lab-classes b{{top:6px;height:12px;border-radius:2px}}
+.lab-classes s{{top:11px;height:2px;background:var(--lab-ink);opacity:.75}}
+.lab-classes em{{font-style:normal;color:var(--lab-ink2);text-align:right}}
+.lab-flips{{display:grid;grid-template-columns:repeat(auto-fill,96px);gap:14px 24px}}
+.lab-flips figure{{margin:0}}
+.lab-flips img{{display:block;width:96px;height:96px;border-radius:6px;image-rendering:pixelated}}
+.lab-flips figcaption{{font-size:14px;line-height:19px;color:var(--lab-ink);margin-top:6px;overflow-wrap:anywhere}}
+.lab-flips small{{display:block;font-size:13px;color:var(--lab-muted)}}
 @media(max-width:640px){{
 [data-testid="stMainBlockContainer"]{{padding-left:16px;padding-right:16px}}
 [data-testid="stMain"] h1{{font-size:26px;line-height:31px}}
 .lab-take{{font-size:17px;line-height:25px}}
 .lab-job{{grid-template-columns:minmax(0,1fr)}}
 [class*="st-key-row_"]>:last-child{{position:absolute;top:0;right:0}}
+.st-key-lesion_desk{{grid-template:"now" auto "ribbon" auto "sweep" auto "classes" auto / minmax(0,1fr)}}
+.st-key-lesion_now{{min-height:0}}
+.lab-flips{{grid-template-columns:repeat(4,minmax(0,1fr));gap:14px 12px}}
+.lab-flips img{{width:100%;height:auto}}
 .st-key-build_left>:has(.st-key-build_twin){{order:-1}}
 .st-key-build_left .lab-h2 small{{display:none}}
 }}

@@ -9,7 +9,7 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from core import io, jobs, presets, size, spec, store
+from core import io, jobs, live, presets, size, spec, store
 from core.analyses import fourier
 from core.jobs import wake
 from core.recipe import RECIPES
@@ -21,8 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(autouse=True)
 def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No page test starts a process that works."""
+    """No page test starts a process that works: no dispatcher, no live worker."""
     monkeypatch.setattr(wake, "ensure", lambda: None)
+    monkeypatch.setattr(live, "warm", lambda *_args, **_kwargs: None)
+    monkeypatch.setattr(live, "state", lambda *_args, **_kwargs: "warming")
 
 
 @pytest.fixture
