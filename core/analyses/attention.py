@@ -197,21 +197,22 @@ def _picture(subject: Subject, index: int) -> "Tensor":
 
 
 def takeaway(tables: dict[str, pd.DataFrame]) -> str:
-    """How far attention looks in some nets, against uniform attention of the same reach, one sentence a net; ** marks the key words."""
+    """How far attention looks in some nets, against uniform attention of the same reach; ** marks the key words."""
     if not tables:
         return "No net on stage has been measured yet."
-    return " ".join(f"{_said(net, table)}." for net, table in tables.items())
-
-
-def _said(net: str, table: pd.DataFrame) -> str:
-    units, heads = table[table["head"] == 0], table[table["head"] > 0]
-    mean, share = units["distance"].mean(), (units["distance"] / units["distance_uniform"]).mean()
-    text = f"In {net}, **attention looks {words.plain(mean, 1)} pixels far** on average, {words.percent(share, 0)} of what looking at all "
-    text += "within reach alike would give"
-    if len(heads) == 1:
-        return text
+    said = []
+    for place, (net, table) in enumerate(tables.items()):
+        units = table[table["head"] == 0]
+        share = words.percent((units["distance"] / units["distance_uniform"]).mean(), 0)
+        reach = f"{share} of what looking at all within reach alike would give" if not place else share
+        said.append(f"**{words.plain(units['distance'].mean(), 1)} pixels far in {net}** ({reach})")
+    text = f"On average attention looks {words.seq(said)}"
+    heads = next(iter(tables.values()))
+    heads = heads[heads["head"] > 0]
+    if len(tables) > 1 or len(heads) == 1:
+        return f"{text}."
     near, far = heads.loc[heads["distance"].idxmin()], heads.loc[heads["distance"].idxmax()]
-    return f"{text}; its heads from {_head(near, heads)} to {_head(far, heads)}"
+    return f"{text}; its heads from {_head(near, heads)} to {_head(far, heads)}."
 
 
 def _head(row: pd.Series, heads: pd.DataFrame) -> str:

@@ -39,7 +39,7 @@ from core.analyses._units import by_kind as _by_kind
 from core.metrics.receptive import central, covered, jackknife, radius
 from core.params import param
 from core.size import count
-from core.spec import WORDS, Architecture
+from core.spec import Architecture
 from core.table import Column, Measurement
 
 if TYPE_CHECKING:
@@ -183,13 +183,9 @@ def takeaway(tables: dict[str, pd.DataFrame]) -> str:
             agree, verb = (row.lowered, "narrow") if row.mean < 0 else (row.raised, "widen")
             share = f"all {row.units}" if agree == row.units else f"{agree} of {row.units}"
             clear.append(f"**{KINDS[row.kind]} units {verb} the view** ({value} pixels, {share})")
-    changes = pd.concat([steps(table).assign(net=net) for net, table in tables.items()], ignore_index=True)
-    most = changes.loc[changes["change"].idxmax()]
-    parts = [f"the largest step is {most.unit} of {most.net} ({WORDS[most.letter]}, {words.signed(most.change, 1)})"]
-    parts += [words.seq(clear)] if clear else []
-    if unclear:
-        parts.append(f"{'not clear' if clear else 'no kind of unit widens the view clearly'}: {words.seq(unclear)}")
-    return "; ".join([text, *parts]) + "."
+    if clear:
+        return f"{text}; {words.seq(clear)}."
+    return f"{text}; no kind of unit widens the view clearly: {words.seq(unclear)}." if unclear else f"{text}."
 
 
 def describe(table: pd.DataFrame, unit: str) -> str:

@@ -171,7 +171,9 @@ def chart(
     found = found.assign(share=100 * found["mean"], low=100 * found["low"], high=100 * found["high"])
     last = int(found["off"].max())
     x_scale = alt.Scale(domain=[-0.03 * last - 0.1, 1.03 * last + 0.1], nice=False)
-    x = alt.X("off:Q", scale=x_scale, axis=alt.Axis(values=found["off"].tolist(), format="d", labelOverlap=False, **x_title("units off")))
+    # the theme's number of ticks would thin out the ones that are named
+    axis = alt.Axis(values=found["off"].tolist(), tickCount=99, format="d", labelOverlap=False, **x_title("units off"))
+    x = alt.X("off:Q", scale=x_scale, axis=axis)
     y = alt.Y("share:Q", scale=alt.Scale(domain=[0, 100]), axis=alt.Axis(**y_title("accuracy, %")))
     tips = [alt.Tooltip("said:N", title="units off"), alt.Tooltip("share:Q", title="accuracy [%]", format=".1f")]
     dots = alt.Chart(rows).mark_point(size=46, filled=True, opacity=0.3, color=c["ink2"]).encode(x=x, y=y, tooltip=tips)

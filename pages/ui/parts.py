@@ -15,8 +15,8 @@ def theme() -> str:
 
 
 def rich(text: str) -> str:
-    """Escaped text in which **words** are bold: all the markup that a computed sentence needs."""
-    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", escape(text))
+    """Escaped text in which **words** are bold: all the markup that a computed sentence needs.  A number stays with its percent sign."""
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", re.sub(r"(\d) %", "\\1\u00a0%", escape(text)))
 
 
 def spoken(text: str) -> str:

@@ -163,12 +163,10 @@ def made(**heads: list[float]) -> pd.DataFrame:
 def test_the_words():
     table = made(s1u1=[2.0, 6.0], s1u3=[8.0, 8.0])
     assert attention.takeaway({"ViT": table}) == (
-        "In ViT, **attention looks 6.0 pixels far** on average, 60 % of what looking at all within reach alike would give; "
+        "On average attention looks **6.0 pixels far in ViT** (60 % of what looking at all within reach alike would give); "
         "its heads from 2.0 (s1u1 head 1) to 8.0 (s1u3 head 1)."
     )
-    assert attention.takeaway({"A": table, "B": made(s2u1=[5.0])}).endswith(
-        "In B, **attention looks 5.0 pixels far** on average, 50 % of what looking at all within reach alike would give."
-    )
+    assert attention.takeaway({"A": table, "B": made(s2u1=[5.0])}).endswith(" and **5.0 pixels far in B** (50 %).")
     assert attention.describe(table, "s1u1") == (
         "Looks 4.0 pixels far (95 % 3.5 to 4.5 over 99 images); everything within its reach alike would be 10.0. "
         "Its heads: 2.0 (head 1) to 6.0 (head 2). A position shares its attention among about 16 places of 64."

@@ -27,7 +27,8 @@ def measure(subject: Given, **params) -> tuple[pd.DataFrame, dict]:
 
 def by_hand(maps: list[torch.Tensor], others: list[torch.Tensor], sizes: list[int]) -> np.ndarray:
     found = Cka(len(maps), len(others))
-    for rows, columns in zip(zip(*(x.double().split(sizes) for x in maps), strict=True), zip(*(x.double().split(sizes) for x in others), strict=True), strict=True):
+    batches = [list(zip(*(x.double().split(sizes) for x in side), strict=True)) for side in (maps, others)]
+    for rows, columns in zip(*batches, strict=True):
         found.add(rows, columns)
     return found.value().numpy()
 

@@ -263,7 +263,8 @@ def test_inside_a_unit_that_halves_the_map_each_layer_keeps_its_own_side():
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"), [({"inside": "s9u9"}, "no unit 's9u9'"), ({"inside": "s1u1", "of": "branch"}, "of=output"), ({"inside": "s2u1"}, "merging")]
+    ("settings", "words"),
+    [({"inside": "s9u9"}, "no unit 's9u9'"), ({"inside": "s1u1", "of": "branch"}, "of=output"), ({"inside": "s2u1"}, "merging")],
 )
 def test_what_cannot_be_looked_into_is_said(settings, words):
     with pytest.raises(MeasureError, match=words):

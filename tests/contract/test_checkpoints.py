@@ -42,7 +42,8 @@ def test_shipped_results_answer_todays_question(run, method):
     subject = analyses.Subject(run, "cpu")
     if method.supports(subject.arch):
         pytest.skip(f"{method.title} does not apply to {run.name}")
-    key = store.result_key(method.id, method.version, dataclasses.asdict(method.params()), subject.weights_digest, subject.data_digest)
+    asked = dataclasses.asdict(method.params())
+    key = store.result_key(method.id, method.version, asked, subject.weights_digest, subject.pictures().digest)
     stored = store.load_result(run.id, method.id, key)
     assert stored is not None, "measure it again: make checkpoints"
     assert "dirty" not in stored.manifest["code"] and [m["key"] for m in store.list_results(run.id, method.id)] == [key]

@@ -13,7 +13,7 @@ Open = Callable[..., AppTest]
 
 
 def said(app: AppTest) -> str:
-    return "\n".join(element.proto.body for element in app.get("html"))
+    return "\n".join(element.proto.body for element in app.get("html")).replace("\u00a0", " ")
 
 
 def net(app: AppTest) -> str:

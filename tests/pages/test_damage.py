@@ -22,7 +22,7 @@ DAMAGED = ["{", "[]", '{"accuracy": "x", "seconds": "y", "flops": 0}', '{"accura
 
 
 def text(app: AppTest) -> str:
-    return " ".join(block.proto.body for block in app.get("html"))
+    return " ".join(block.proto.body for block in app.get("html")).replace("\u00a0", " ")
 
 
 def fine(app: AppTest) -> bool:

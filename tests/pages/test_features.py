@@ -144,7 +144,7 @@ def emptied(run: Run, analysis: str) -> None:
     [
         ("variance", 4, "<b>MSA units lower the variance</b> (×0.50"),
         ("cka", 3, "<b>Units of one stage see more alike</b> than units of different stages in ResNet-mini (+0.20, 95 % +0.15 to +0.25)"),
-        ("attention", 2, "<b>attention looks 10.0 pixels far</b>"),
+        ("attention", 2, "<b>10.0 pixels far in ViT-mini</b>"),
         ("receptive", 3, "13.0 pixels in ResNet-mini"),
     ],
 )

@@ -22,7 +22,7 @@ Opened = Callable[..., AppTest]
 
 def text(app: AppTest) -> str:
     """Everything that is written in the page's HTML parts."""
-    return " ".join(block.proto.body for block in app.get("html"))
+    return " ".join(block.proto.body for block in app.get("html")).replace("\u00a0", " ")
 
 
 def charts(app: AppTest) -> list:

@@ -16,7 +16,7 @@ Opened = Callable[..., AppTest]
 
 
 def text(app: AppTest) -> str:
-    return " ".join(block.proto.body for block in app.get("html"))
+    return " ".join(block.proto.body for block in app.get("html")).replace("\u00a0", " ")
 
 
 def labels(app: AppTest, job: str) -> list[str]:

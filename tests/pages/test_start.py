@@ -13,7 +13,7 @@ from core.table import Measurement
 
 def text(app: AppTest) -> str:
     """All HTML of a page, main area and sidebar."""
-    return "\n".join(element.proto.body for element in app.get("html"))
+    return "\n".join(element.proto.body for element in app.get("html")).replace("\u00a0", " ")
 
 
 def test_without_any_shipped_net_the_page_says_so_and_offers_a_way_on(opened: Callable[..., AppTest]) -> None:

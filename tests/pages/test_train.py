@@ -18,7 +18,7 @@ MINE = "ccwccw-cmmccm"
 
 
 def text(app: AppTest) -> str:
-    return " ".join(block.proto.body for block in app.get("html"))
+    return " ".join(block.proto.body for block in app.get("html")).replace("\u00a0", " ")
 
 
 def mine(seed: int = 0, epochs: int = 20) -> Run:

@@ -1,0 +1,81 @@
+"""The same questions to every analysis: does it leave the net alone, keep its promises, and give the same numbers twice?"""
+
+import dataclasses
+
+import pandas as pd
+import pytest
+import torch
+
+from core import analyses, glossary, io, spec, store
+from core.analyses import Subject
+from core.models import build
+from core.recipe import RECIPES
+from core.run import Run
+from core.table import check
+from core.train.snapshot import save_weights
+
+METHODS = analyses.catalogue().values()
+by_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.id)
+#: Conv, windowed MSA, MLP and global MSA in two stages; a CLS token; patch merging and shifted windows
+NETS = ("cwt-cm/width=16,32/heads=1,2", "mt/stem=patch4/width=32/heads=2/head=cls", "wtst-gwt/stem=patch2/width=32,64/heads=1,2")
+
+
+@pytest.fixture
+def runs(home) -> list[Run]:
+    """Stored nets that were not trained: what an analysis promises does not depend on it."""
+    torch.set_num_threads(1)
+    made = []
+    for notation in NETS:
+        run = Run(arch=spec.parse(notation).notation, data="fashion", recipe=dataclasses.asdict(RECIPES["quick"]))
+        save_weights(build(spec.parse(notation), 32, 10, seed=0), store.create(run) / "weights" / "end.safetensors")
+        made.append(run)
+    return made
+
+
+def measured(method: analyses.Analysis, subject: Subject) -> pd.DataFrame:
+    return method.measure(subject, method.params(images=32), lambda *_a, **_k: None).table
+
+
+@by_method
+def test_the_net_is_left_as_it_was(method, runs):
+    for run in runs:
+        subject = Subject(run, "cpu")
+        before = {name: tensor.clone() for name, tensor in subject.net.state_dict().items()}
+        attends = [getattr(module, "attend", "") for module in subject.net.modules()]
+        measured(method, subject)
+        assert all(torch.equal(tensor, before[name]) for name, tensor in subject.net.state_dict().items()), run.arch
+        for module in subject.net.modules():
+            assert not (module._forward_hooks or module._forward_pre_hooks or module._backward_hooks), run.arch
+            assert not module.training and not getattr(module, "off", False)
+        assert [getattr(module, "attend", "") for module in subject.net.modules()] == attends
+        assert all(weight.grad is None and weight.requires_grad for weight in subject.net.parameters())
+
+
+@by_method
+def test_the_table_is_what_was_promised_and_the_same_twice(method, runs):
+    one, two = (measured(method, Subject(runs[0], "cpu")) for _ in range(2))
+    check(one, method.columns)
+    pd.testing.assert_frame_equal(one, two)
+    assert {"images", "seed"} <= set(one), "every number carries its images and its seed"
+
+
+@by_method
+def test_it_explains_itself(method):
+    assert method.card.startswith(method.question) and method.question.endswith("?")
+    for heading in ("**Idea.**", "**Formula.**", "**How to read it.**", "**What it cannot say.**", "**Sources.**"):
+        assert heading in method.card, heading
+    assert {column.term for column in method.columns} <= set(glossary.TERMS)
+    for field in dataclasses.fields(method.params):
+        assert field.metadata["label"] and field.metadata["origin"], field.name
+    arch = spec.parse(NETS[0])
+    assert method.cost(arch, 32, method.params()) > 0 and method.supports(arch) == "" and method.sources and method.version >= 1
+
+
+@by_method
+def test_asked_through_the_store_it_is_measured_once(method, runs, monkeypatch):
+    first = analyses.measure_run(runs[0].id, method.id, {"images": 32})
+    broken = dataclasses.replace(method, measure=lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(analyses, "get", lambda _id: broken)
+    again = analyses.measure_run(runs[0].id, method.id, {"images": 32})
+    pd.testing.assert_frame_equal(first.table, again.table)
+    assert again.manifest["weights"] == io.digest_file(store.weights(runs[0].id))
