@@ -136,7 +136,7 @@ def put_off(run: Run, units: list[str], pressed: str = "") -> None:
     st.session_state["lesion_off"] = {**st.session_state.get("lesion_off", {}), run.id: units}
     st.session_state.pop("lesion_odd", None)
     if pressed:
-        pickers.set_focus(pressed)
+        focus.put(f"{run.id}~{pressed}")
 
 
 def take_link(run: Run, slots: tuple[Unit, ...], fixed: dict[str, str]) -> str:

@@ -14,7 +14,7 @@ from core.spec import Unit
 from pages.ui import address, frame, parts, pickers
 
 #: where the place is kept between pages
-PLACE = "frequency_focus"
+PLACE = "focus_place"
 
 
 def slots(run: Run) -> tuple[Unit, ...]:

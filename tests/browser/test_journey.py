@@ -63,7 +63,7 @@ def test_from_a_flipped_block_to_its_frequencies(tab: Visit) -> None:
     page.get_by_role("button", name="Train", exact=True).click()
     # the page must say so at once; the job itself takes its time
     expect(page.get_by_text(re.compile("^(Waiting|Running|Done)$")).first).to_be_visible(timeout=10_000)
-    expect(page.get_by_text(re.compile(r"Yours reached [\d.]+ % after 1 epoch"))).to_be_visible(timeout=240_000)
+    expect(page.get_by_text(re.compile(r"Yours reached [\d.]+\s% after 1 epoch"))).to_be_visible(timeout=240_000)
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
     page.locator("[class*='st-key-open_'] button").first.click()
 

@@ -218,12 +218,12 @@ def test_states_name_what_is_loaded_and_not_the_click(monkeypatch):
     monkeypatch.setitem(live.LOADED, "echo", {"value": "", "delay_s": 0.0})
     live.ask("echo", value="a")
     assert live.state("echo", value="a", delay_s=0.0) == live.state("echo", value="a", off=["s1u1"]) == "ready"
-    for value in "bcd":
+    for value in range(frames.KEPT):
         live.ask("echo", value=value)
-    assert [live.state("echo", value=value) for value in "abcd"] == ["cold", "ready", "ready", "ready"]
+    assert [live.state("echo", value=value) for value in ("a", *range(frames.KEPT))] == ["cold", *["ready"] * frames.KEPT]
     with pytest.raises(LabError):  # after what nobody expected nothing is kept
         live.ask("unexpected", what="bug")
-    assert live.state("echo", value="d") == "cold"
+    assert live.state("echo", value=frames.KEPT - 1) == "cold"
 
 
 def test_after_a_while_without_questions_it_ends(monkeypatch):

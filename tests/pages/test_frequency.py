@@ -67,7 +67,7 @@ def test_the_focused_unit_is_chosen_by_a_native_box(opened: Opened, shipped: lis
     place = f"{shipped[1].id}~s1u3"
     box.set_value(place).run()
     assert "Stage 1, unit 3 · MSA" in text(app)
-    assert app.session_state["frequency_focus"] == place
+    assert app.session_state["focus_place"] == place
     assert app.session_state["focus"] == "s1u3"
     assert app.query_params["unit"] == place
 
