@@ -30,8 +30,9 @@ def small_disk(lab: Lab, request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def test_disk_full(lab: Lab, small_disk: int):
-    job = running(jobs.submit("flood", {"device": "cpu"}).id)
-    waiting = jobs.submit("count", {"steps": 1, "device": "cpu"})
+    job = jobs.submit("flood", {"device": "cpu"})
+    waiting = jobs.submit("count", {"steps": 1, "device": "cpu"})  # while there is still room for it
+    running(job.id)
     assert ended(job.id).cause == "disk_full" and "disk is full" in jobs.get(job.id).reason
     assert jobs.get(job.id).state == "failed" and record.free() < 1 << 20
     # nothing new is started or taken in, and all that says why

@@ -227,8 +227,10 @@ def test_attention_takes_the_nearest_msa_and_leaves_the_focus(opened: Opened, fi
     assert app.session_state["focus"] == "s2u4"
 
 
-@pytest.mark.parametrize("hostile", ["../../etc", "x" * 4000, "<script>alert(1)</script>", "resnet~s1u1", "~", "9" * 400, "1.1.1", "٣.٣"])
-@pytest.mark.parametrize("show", VIEWS)
+HOSTILE = ["../../etc", "x" * 4000, "<script>alert(1)</script>", "resnet~s1u1", "~", "9" * 400, "1.1.1", "٣.٣"]
+
+
+@pytest.mark.parametrize(("show", "hostile"), list(zip(2 * [*VIEWS], HOSTILE, strict=True)))
 def test_hostile_links_change_nothing(opened: Opened, filled: list[Run], worker: Worker, show: str, hostile: str) -> None:
     given = dict.fromkeys(("unit", "rows", "against", "column", "image", "at", "m", "d"), hostile)
     app = opened("features", show=show, **given)
