@@ -1,5 +1,6 @@
 """What the live worker can answer, and its process: questions in, answers out, nets and images kept between them."""
 
+import base64
 import inspect
 import os
 import queue
@@ -22,6 +23,7 @@ from core.jobs.processes import die_with_parent
 if TYPE_CHECKING:
     from core.analyses import Subject
     from core.analyses.lesion import Bench
+    from core.data import Images
 
 
 def lesion(run: str, off: Sequence[str] = (), how: str = "branch", images: int = 256, seed: int = 0) -> dict[str, Any]:
@@ -43,8 +45,19 @@ def attention(run: str, index: int | None = None, unit: str = "") -> dict[str, A
     return import_module("core.analyses.attention").look(subject, index, unit)
 
 
+def picture(run: str, index: int) -> dict[str, Any]:
+    """Test image `index` of a run as it is: uint8 pixels of `shape` (channels, height, width) in base64, and the title of its class.
+
+    The app's own process never reads a set of images: unpacking one takes hundreds of megabytes for a moment.
+    """
+    images = _pictures(run, _stamp(run))
+    _check("index", type(index) is int and 0 <= index < len(images), index, f"the place of a test image, from 0 to {len(images) - 1}")
+    pixels, title = images.pixels[index], images.spec.classes[int(images.labels[index])]
+    return {"shape": list(pixels.shape), "pixels": base64.b64encode(pixels.tobytes()).decode(), "class": title}
+
+
 #: what can be asked, by name
-OPS: dict[str, Callable[..., dict[str, Any]]] = {"lesion": lesion, "attention": attention}
+OPS: dict[str, Callable[..., dict[str, Any]]] = {"lesion": lesion, "attention": attention, "picture": picture}
 
 
 def _check(name: str, good: bool, value: object, wanted: str) -> None:
@@ -73,6 +86,11 @@ def _subject(run: str, stamp: tuple[int, ...]) -> "Subject":
 @lru_cache(maxsize=KEPT)
 def _bench(run: str, stamp: tuple[int, ...], images: int, seed: int) -> "Bench":
     return import_module("core.analyses.lesion").Bench(_subject(run, stamp), images, seed)
+
+
+@lru_cache(maxsize=KEPT)
+def _pictures(run: str, stamp: tuple[int, ...]) -> "Images":
+    return _subject(run, stamp).pictures("test")
 
 
 # ---- the process
@@ -118,6 +136,7 @@ def _frame(asked: dict[str, Any], ops: dict[str, Callable[..., dict[str, Any]]])
             print(f"reference {reference}: {repr(asked)[:500]}\n{traceback.format_exc()}", file=sys.stderr, flush=True)
         _subject.cache_clear()  # what was kept may be half done, or be what filled the memory
         _bench.cache_clear()
+        _pictures.cache_clear()
         sentence = f"Something unexpected went wrong (reference {reference}); see live.log in the data folder."
         return pack({"number": number, "error": sentence, "dropped": True}, LONGEST_ANSWER)
 

@@ -55,7 +55,6 @@ def body(head: st.delta_generator.DeltaGenerator) -> None:
     if live.state("lesion", **asked) == "cold":
         live.warm("lesion", **asked)
     loading = live.state("lesion", **asked) == "warming"
-    flips.ahead(run)
     with st.container(key="lesion_desk"):
         places = {name: st.container(key=f"lesion_{name}") for name in ("now", "ribbon", "sweep", "classes")}
     desk(run, slots, fixed, answer, asked, loading, places)

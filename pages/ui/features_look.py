@@ -23,7 +23,6 @@ def warming(run: Run) -> bool:
     """Whether the worker is loading this net; begins it if nobody has."""
     if live.state("attention", run=run.id) == "cold":
         live.warm("attention", run=run.id)
-    flips.ahead(run)
     return live.state("attention", run=run.id) == "warming"
 
 
@@ -119,9 +118,7 @@ def _pictures(run: Run, slot: Unit, index: int, where: tuple[int, int] | None, t
     whose = "all positions, on average" if where is None else f"row {where[0]}, column {where[1]}"
     over = features_maps.cell(where[0] - 1, where[1] - 1, side) if where else ""
     figures = []
-    if why := flips.unloaded(run):
-        parts.sub(why)
-    elif picture := flips.png(run, index):
+    if picture := flips.png(run, index):
         name = label(run, index)
         figures.append(features_maps.figure(picture, f"Test image {index}: {name}", name, [f"test image {index}"], over, side=SIDE))
     for head, (values, distance) in enumerate(zip(shown, told["distance"], strict=True), 1):
@@ -136,16 +133,11 @@ def _pictures(run: Run, slot: Unit, index: int, where: tuple[int, int] | None, t
 
 
 def label(run: Run, index: int) -> str:
-    """The class of a test image; its number where the images cannot be read here."""
-    if flips.unloaded(run):
+    """The class of a test image; its number if the live worker cannot say."""
+    try:
+        return flips.picture(run.id, index)[1]
+    except LabError:
         return f"Test image {index}"
-    labels = _labels(run.data, run.image_size)
-    return data.get(run.data).classes[int(labels[index])] if index < len(labels) else f"Test image {index}"
-
-
-@st.cache_data(max_entries=4, show_spinner=False)
-def _labels(dataset: str, size: int) -> np.ndarray:
-    return data.load(dataset, "test", size).labels
 
 
 def foot_text(run: Run, slot: Unit, index: int, whose: str, told: dict[str, Any]) -> str:

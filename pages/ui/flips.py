@@ -2,16 +2,15 @@
 
 import base64
 import io as bytes_io
-import threading
 from collections.abc import Sequence
-from functools import lru_cache
 from html import escape
 from typing import Any
 
 import numpy as np
 import streamlit as st
 
-from core import data, words
+from core import live, words
+from core.errors import LabError
 from core.run import Run
 from pages.ui import parts
 
@@ -26,15 +25,12 @@ def strip(run: Run, flips: Sequence[dict[str, Any]], images: int, key: str) -> N
         parts.h2("Images that flip", f"none of {words.count(images)}: the net says the same of every image")
         return
     parts.h2("Images that flip", _aside(len(wrong), len(right), images))
-    why = unloaded(run)
-    if why:
-        parts.sub(why)
     opened = st.session_state.get(key, False)
     first = (wrong or right)[:_FIRST]
-    st.html(_grid(None if why else run, wrong or right if opened else first))
+    st.html(_grid(run, wrong or right if opened else first))
     if opened and wrong and right:
         parts.label("Turned right")
-        st.html(_grid(None if why else run, right))
+        st.html(_grid(run, right))
     if len(flips) > len(first):
         label = f"Show only {len(first)}" if opened else f"All {len(flips)}"
         st.button(label, key=f"{key}_all", type="tertiary", on_click=lambda: st.session_state.update({key: not opened}))
@@ -46,43 +42,33 @@ def _aside(wrong: int, right: int, images: int) -> str:
     return f"{said}; {right} other{'' if right == 1 else 's'} turned right" if right else said
 
 
-def unloaded(run: Run) -> str:
-    """ "" if the test images can be read here at once, else why there are only words."""
-    if data.prepared(run.data, "test", run.image_size):
-        return ""
-    return data.available(run.data) or "The images themselves are not ready on this machine; a measurement prepares them."
-
-
-def _grid(run: Run | None, flips: Sequence[dict[str, Any]]) -> str:
+def _grid(run: Run, flips: Sequence[dict[str, Any]]) -> str:
     return f'<div class="lab-flips">{"".join(_figure(run, flip) for flip in flips)}</div>'
 
 
-def _figure(run: Run | None, flip: dict[str, Any]) -> str:
+def _figure(run: Run, flip: dict[str, Any]) -> str:
     label, before, now = (escape(str(flip[name])) for name in ("label", "before", "after"))
     then = f"now {now}" if flip["turned"] == "wrong" else f"was {before}"
-    picture = png(run, int(flip["index"])) if run else ""
+    picture = png(run, int(flip["index"]))
     shown = f'<img src="data:image/png;base64,{picture}" width="{_SIDE}" height="{_SIDE}" alt="{label}, {then}">' if picture else ""
     return f"<figure>{shown}<figcaption>{label}<small>{then}</small></figcaption></figure>"
 
 
 def png(run: Run, index: int) -> str:
-    """A test image as base64 PNG at its own size; "" for a place that the set does not have."""
-    pixels = _pixels(run.data, run.image_size)
-    if not 0 <= index < len(pixels):
+    """A test image as base64 PNG at its own size; "" if the live worker cannot give it."""
+    try:
+        return picture(run.id, index)[0]
+    except LabError:
         return ""
+
+
+@st.cache_data(max_entries=1024, show_spinner=False)
+def picture(run_id: str, index: int) -> tuple[str, str]:
+    """(base64 PNG, class) of a run's test image, from the live worker.  Raises LabError if it cannot say."""
     from PIL import Image
 
-    image, out = pixels[index], bytes_io.BytesIO()
-    Image.fromarray(image[0] if len(image) == 1 else np.moveaxis(image, 0, -1)).save(out, "PNG")
-    return base64.b64encode(out.getvalue()).decode()
-
-
-def ahead(run: Run) -> None:
-    """Begins to read the test images beside the page: the first press should not wait for them."""
-    if not unloaded(run):
-        threading.Thread(target=_pixels, args=(run.data, run.image_size), name="flips", daemon=True).start()
-
-
-@lru_cache(maxsize=2)
-def _pixels(dataset: str, size: int) -> np.ndarray:
-    return data.load(dataset, "test", size).pixels
+    told = live.ask("picture", run=run_id, index=index)
+    pixels = np.frombuffer(base64.b64decode(told["pixels"]), np.uint8).reshape(told["shape"])
+    out = bytes_io.BytesIO()
+    Image.fromarray(pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)).save(out, "PNG")
+    return base64.b64encode(out.getvalue()).decode(), told["class"]

@@ -1,5 +1,6 @@
 """The live worker with real processes and real kills."""
 
+import base64
 import contextlib
 import os
 import re
@@ -154,7 +155,7 @@ def test_killed_while_idle_the_next_question_works():
     pid = children()[0]
     os.kill(pid, signal.SIGKILL)
     until(lambda: children() == [])  # no zombie, though nobody asks
-    assert live.state("echo") == "cold"
+    until(lambda: live.state("echo") == "cold")
     assert live.ask("echo")["pid"] != pid
 
 
@@ -229,9 +230,8 @@ def test_states_name_what_is_loaded_and_not_the_click(monkeypatch):
 def test_after_a_while_without_questions_it_ends(monkeypatch):
     monkeypatch.setattr(live, "IDLE_S", 0.2)
     pid = live.ask("echo")["pid"]
-    until(lambda: children() == [])
-    assert not alive(pid)
-    assert live.state("echo") == "cold"
+    until(lambda: children() == [] and not alive(pid))
+    until(lambda: live.state("echo") == "cold")
     assert live.ask("echo")["pid"] != pid
 
 
@@ -342,6 +342,12 @@ def test_a_real_net_gives_what_its_bench_gives(monkeypatch):
     assert live.state("attention", run=run.id) == "ready"
     said = live.ask("attention", run=run.id, index=3, unit=unit)
     assert said["weights"] == attention.look(bench.subject, 3, unit)["weights"]
+    shown, images = live.ask("picture", run=run.id, index=9_999), bench.subject.pictures("test")
+    assert base64.b64decode(shown["pixels"]) == images.pixels[9_999].tobytes() and shown["shape"] == [1, 32, 32]
+    assert shown["class"] == images.spec.classes[images.labels[9_999]]
+    for index in (10_000, -1, "0", True):
+        with pytest.raises(MeasureError, match="place of a test image, from 0 to 9999"):
+            live.ask("picture", run=run.id, index=index)
     for args, kind in (
         ({"run": "no-such-run"}, StoreError), ({"run": "../../etc/passwd"}, StoreError), ({"run": 7}, StoreError),
         ({"run": run.id, "off": ["s9u9"]}, MeasureError), ({"run": run.id, "off": "s1u1"}, MeasureError),

@@ -1,5 +1,6 @@
 """A lab with its own data folder and its own shipped nets, opened without a browser."""
 
+import base64
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.testing.v1 import AppTest
 
-from core import io, jobs, live, presets, size, spec, store
+from core import data, io, jobs, live, presets, size, spec, store
 from core.analyses import fourier
 from core.jobs import wake
 from core.recipe import RECIPES
@@ -25,6 +26,13 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wake, "ensure", lambda: None)
     monkeypatch.setattr(live, "warm", lambda *_args, **_kwargs: None)
     monkeypatch.setattr(live, "state", lambda *_args, **_kwargs: "warming")
+
+
+def pictured(index: int) -> dict:
+    """What the live worker says of a test image of Fashion-MNIST."""
+    images = data.load("fashion-full", "test", 32)
+    code = base64.b64encode(images.pixels[index].tobytes()).decode()
+    return {"shape": [1, 32, 32], "pixels": code, "class": images.spec.classes[int(images.labels[index])], "seconds": 0.0}
 
 
 @pytest.fixture

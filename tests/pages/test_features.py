@@ -22,6 +22,7 @@ from core.run import Run
 from core.table import Measurement, check
 from pages.ui import features_look, features_maps, features_pairs, focus
 from tests.pages import made_jobs
+from tests.pages.conftest import pictured
 from tests.pages.test_frequency import charts, text
 
 Opened = Callable[..., AppTest]
@@ -113,6 +114,8 @@ class Worker:
         self.state = "warming"
 
     def ask(self, op: str, timeout_s: float = 10.0, **args: object) -> dict:
+        if op == "picture":
+            return pictured(int(str(args["index"])))
         self.asked.append({"op": op, **args})
         if self.error:
             raise LiveError(self.error)

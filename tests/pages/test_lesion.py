@@ -23,6 +23,7 @@ from core.run import Run
 from core.table import Measurement, check
 from pages.ui import address, bars, flips
 from tests.pages import made_jobs
+from tests.pages.conftest import pictured
 from tests.pages.test_frequency import text
 
 Opened = Callable[..., AppTest]
@@ -45,6 +46,8 @@ class Worker:
         self.state = "warming"
 
     def ask(self, op: str, timeout_s: float = 10.0, **args: object) -> dict:
+        if op == "picture":
+            return pictured(int(str(args["index"])))
         self.asked.append({"op": op, **args})
         if self.error:
             raise LiveError(self.error)
@@ -357,12 +360,18 @@ def test_the_images_that_flip_are_the_test_images(opened: Opened, swept: list[Ru
     assert text(app).count("<figure>") == 10 and "was Shirt" in text(app)
 
 
-def test_images_that_are_not_at_hand_leave_their_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Run(arch="cc-cc", data="cifar10", recipe={})
-    monkeypatch.setattr(data, "prepared", lambda *args: False)
-    assert flips.unloaded(run)
-    flip = {"index": 0, "label": "cat", "before": "cat", "after": "dog", "turned": "wrong"}
-    assert flips._grid(None, [flip]) == '<div class="lab-flips"><figure><figcaption>cat<small>now dog</small></figcaption></figure></div>'
+def test_images_that_are_not_at_hand_leave_their_words(
+    opened: Opened, swept: list[Run], worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_picture(op: str, **args: object) -> dict:
+        if op == "picture":
+            raise LiveError("no picture")
+        return worker.ask(op, **args)
+
+    flips.picture.clear()
+    monkeypatch.setattr(live, "ask", no_picture)
+    said = text(opened("lesion", off="s1u1"))
+    assert said.count("<figure><figcaption>Dress<small>now &lt;i&gt;bold&lt;/i&gt;</small></figcaption></figure>") == 8
 
 
 def drawn(bars_: dict[str, bars.Bar], notation: str = "ccm-gcm", **options: object) -> ET.Element:
