@@ -4,6 +4,7 @@ import base64
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 import pytest
@@ -26,6 +27,18 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wake, "ensure", lambda: None)
     monkeypatch.setattr(live, "warm", lambda *_args, **_kwargs: None)
     monkeypatch.setattr(live, "state", lambda *_args, **_kwargs: "warming")
+
+
+Stand = TypeVar("Stand")
+
+
+def stands_in(worker: Stand, monkeypatch: pytest.MonkeyPatch) -> Stand:
+    """The live worker's place is taken by one that has `state`, `reason`, `warm` and `ask`."""
+    monkeypatch.setattr(live, "state", lambda op, **args: worker.state)
+    monkeypatch.setattr(live, "reason", lambda op, **args: worker.reason)
+    monkeypatch.setattr(live, "warm", worker.warm)
+    monkeypatch.setattr(live, "ask", worker.ask)
+    return worker
 
 
 def pictured(index: int) -> dict:

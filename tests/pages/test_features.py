@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core import analyses, data, io, jobs, live, spec, store
+from core import analyses, data, io, jobs, spec, store
 from core.analyses import attention, cka, fourier, receptive, variance
 from core.analyses._units import head
 from core.errors import LiveError
@@ -22,7 +22,7 @@ from core.run import Run
 from core.table import Measurement, check
 from pages.ui import features_look, features_maps, features_pairs, focus
 from tests.pages import made_jobs
-from tests.pages.conftest import pictured
+from tests.pages.conftest import pictured, stands_in
 from tests.pages.test_frequency import charts, text
 
 Opened = Callable[..., AppTest]
@@ -127,12 +127,7 @@ class Worker:
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
-    made = Worker()
-    monkeypatch.setattr(live, "state", lambda op, **args: made.state)
-    monkeypatch.setattr(live, "reason", lambda op, **args: made.reason)
-    monkeypatch.setattr(live, "warm", made.warm)
-    monkeypatch.setattr(live, "ask", made.ask)
-    return made
+    return stands_in(Worker(), monkeypatch)
 
 
 def emptied(run: Run, analysis: str) -> None:

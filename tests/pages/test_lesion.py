@@ -23,7 +23,7 @@ from core.run import Run
 from core.table import Measurement, check
 from pages.ui import address, bars, flips
 from tests.pages import made_jobs
-from tests.pages.conftest import pictured
+from tests.pages.conftest import pictured, stands_in
 from tests.pages.test_frequency import text
 
 Opened = Callable[..., AppTest]
@@ -77,12 +77,7 @@ def turned() -> list[dict]:
 
 @pytest.fixture
 def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
-    made = Worker()
-    monkeypatch.setattr(live, "state", lambda op, **args: made.state)
-    monkeypatch.setattr(live, "reason", lambda op, **args: made.reason)
-    monkeypatch.setattr(live, "warm", made.warm)
-    monkeypatch.setattr(live, "ask", made.ask)
-    return made
+    return stands_in(Worker(), monkeypatch)
 
 
 def sweep(arch: spec.Architecture, lost: dict[str, float]) -> pd.DataFrame:
