@@ -14,7 +14,7 @@ from core import analyses, ribbon, spec
 from core.analyses import fourier
 from core.analyses._pictures import SELECTION, domain
 from core.run import Run
-from pages.ui import figure, focus, measured, parts, pickers, states
+from pages.ui import features_depth, figure, focus, measured, parts, pickers, states
 from pages.ui.draw import draw
 from pages.ui.measured import Answer
 
@@ -96,9 +96,11 @@ def pictures(found: list[Answer], show: str, of: str, place: str, said: str) -> 
         def make(theme: str, table: pd.DataFrame = table, settings: dict[str, Any] = settings) -> Any:
             return (fourier.chart if show == "high" else fourier.chart_spectra)(table, theme, **settings)
 
-        pick = {"on_select": lambda run=run: clicked(run), "selection": SELECTION} if show == "high" else {}
+        key = f"frequency_chart_{run.id}"
+        press = {"on_select": lambda run=run, key=key: features_depth.clicked(run, key), "selection": SELECTION}
+        pick = press if show == "high" else {}
         with cells[i]:
-            draw(make, [stored[i], show, settings], f"frequency_chart_{run.id}", f"{title}: {sentence([answer], of)}", **pick)
+            draw(make, [stored[i], show, settings], key, f"{title}: {sentence([answer], of)}", **pick)
         drawings.append(make)
     if steps:
 
@@ -109,9 +111,7 @@ def pictures(found: list[Answer], show: str, of: str, place: str, said: str) -> 
             draw(kinds, [stored, list(named)], "frequency_kinds", said)
         drawings.append(kinds)
     foot = foot_text(found, show, of, bool(steps))
-    both = pd.concat([t.assign(net=title) for title, t in named.items()], ignore_index=True)
-    both = both[["net", *both.columns.drop("net")]]
-    figure.foot_line(foot, both, "frequency", "frequency", lambda: figure.svg_file(drawings, said, foot))
+    figure.foot_line(foot, features_depth.together(found), "frequency", "frequency", lambda: figure.svg_file(drawings, said, foot))
 
 
 def foot_text(found: list[Answer], show: str, of: str, steps: bool) -> str:
@@ -152,14 +152,6 @@ def telling(found: list[Answer]) -> str:
             size = 0.0 if row.resampling or pd.isna(row.change) else abs(row.change)
             best.append((row.kind == "msa", size, f"{answer.run.id}~{row.unit}"))
     return max(best)[2]
-
-
-def clicked(run: Run) -> None:
-    """Puts the focus on the unit that was clicked in a panel."""
-    event = st.session_state.get(f"frequency_chart_{run.id}") or {}
-    hit = (event.get("selection") or {}).get(SELECTION) or []
-    if hit and isinstance(hit[0], dict) and "unit" in hit[0]:
-        focus.put(f"{run.id}~{hit[0]['unit']}")
 
 
 def unit(found: list[Answer], params: fourier.Params, place: str, known: dict[str, str]) -> list[measured.Asked]:
