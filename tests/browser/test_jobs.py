@@ -7,9 +7,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.lab import PATIENCE_MS, Visit
+from tests.browser.lab import PATIENCE_MS, Visit, clean, serve, visit
 
 pytestmark = pytest.mark.browser
 #: loading torch on a small machine
@@ -43,7 +43,13 @@ def asked(page: Page, frames: list, seconds: float = 3.5) -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_a_killed_training_is_tried_again_stopped_and_resumed(tab: Visit) -> None:
+def test_a_killed_training_is_tried_again_stopped_and_resumed(browser: Browser, tmp_path: Path) -> None:
+    with serve(tmp_path) as server, visit(browser, server) as tab:  # a server of its own: no other job's row stands there
+        _journey(tab)
+        clean(tab)
+
+
+def _journey(tab: Visit) -> None:
     frames: list = []
     tab.page.on("websocket", lambda line: line.on("framesent", lambda sent: frames.append(sent)))
     page = tab.open("train?arch=cm-cm&epochs=300&t_limit=500")

@@ -40,8 +40,14 @@ def test_an_outside_request_is_noticed(browser: Browser, tab: Visit) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(480)
-def test_from_a_flipped_block_to_its_frequencies(tab: Visit) -> None:
+def test_from_a_flipped_block_to_its_frequencies(browser: Browser, tmp_path: Path) -> None:
     """The main job: flip a Conv to MSA, train it for one epoch on 2,000 images, see its curve, see its frequencies beside a shipped net."""
+    with serve(tmp_path) as server, visit(browser, server) as tab:  # a server of its own: the rows of no other test's jobs
+        _main_job(tab)
+        clean(tab)
+
+
+def _main_job(tab: Visit) -> None:
     page = tab.open("build?arch=resnet-mini&d=fashion")
     unit = page.locator(".st-key-ribbon .unit[data-id='s2u6']")
     expect(unit).to_have_attribute("data-kind", "c")
