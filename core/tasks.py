@@ -1,12 +1,25 @@
 """The only place that maps a job's name to work.  Heavy imports stand inside: a job waits for its turn without them."""
 
+import json
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from core import io
 from core.errors import JobError
 from core.jobs import Cancelled, Context, record
+from core.jobs.shards import Arrays, Sharded
+
+
+def _told(context: Context) -> Callable[..., None]:
+    """Progress that also hears a wish to stop."""
+
+    def progress(step: int, total: int, message: str = "", **metrics: float) -> None:
+        context.check()
+        context.progress(step, total, message, **metrics)
+
+    return progress
 
 
 def train(args: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -27,23 +40,58 @@ def measure(args: dict[str, Any], context: Context) -> dict[str, Any]:
     """Measure a run ({run: id, asks: {analysis: params}, device}); returns the key under which each answer is stored."""
     from core.analyses import measure_together
 
-    def progress(step: int, total: int, message: str = "", **metrics: float) -> None:
-        context.check()
-        context.progress(step, total, message, **metrics)
-
-    stored = measure_together(args["run"], args["asks"], device=args.get("device", "auto"), progress=progress)
+    stored = measure_together(args["run"], args["asks"], device=args.get("device", "auto"), progress=_told(context))
     return {"run": args["run"], "keys": {analysis: answer.manifest["key"] for analysis, answer in stored.items()}}
+
+
+def _one(args: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The one question of a measurement in rows ({run: id, asks: {analysis: params}, device}): analysis, params."""
+    if not isinstance(args.get("asks"), dict) or len(args["asks"]) != 1:
+        raise JobError("A measurement in rows asks one question: asks should hold one analysis.")
+    [(analysis, params)] = args["asks"].items()
+    return analysis, params
+
+
+@lru_cache(maxsize=1)
+def _row(run: str, analysis: str, params: str, device: str) -> Callable[..., Arrays]:
+    """What measures a row; the net, the images and the directions are made once a process."""
+    from core import analyses
+
+    return analyses.row(run, analysis, json.loads(params), device)
+
+
+def _rows_count(args: dict[str, Any]) -> int:
+    from core import analyses
+
+    analysis, params = _one(args)
+    return analyses.rows_of(args["run"], analysis, params)
+
+
+def _rows_row(args: dict[str, Any], number: int, context: Context) -> Arrays:
+    analysis, params = _one(args)
+    return _row(args["run"], analysis, json.dumps(params), args.get("device", "auto"))(number, _told(context))
+
+
+def _rows_reduce(args: dict[str, Any], rows: list[Arrays], context: Context) -> dict[str, Any]:
+    from core import analyses
+
+    analysis, params = _one(args)
+    stored = analyses.finish(args["run"], analysis, params, dict(enumerate(rows)), args.get("device", "auto"))
+    return {"run": args["run"], "keys": {analysis: stored.manifest["key"]}}
+
+
+def _rows_word(args: dict[str, Any]) -> str:
+    from core import analyses
+
+    rows = analyses.get(_one(args)[0]).rows
+    return rows.word if rows else "row"
 
 
 def fetch(args: dict[str, Any], context: Context) -> dict[str, Any]:
     """Get a set of images ({id}) from its source."""
     from core import data
 
-    def progress(step: int, total: int, message: str = "") -> None:
-        context.check()
-        context.progress(step, total, message)
-
-    data.fetch(args["id"], progress)
+    data.fetch(args["id"], _told(context))
     return {"data": args["id"]}
 
 
@@ -68,6 +116,7 @@ def sleep(args: dict[str, Any], context: Context) -> dict[str, Any]:
 TASKS: dict[str, Callable[[dict[str, Any], Context], dict[str, Any]]] = {
     "train": train,
     "measure": measure,
+    "measure_rows": Sharded(rows=_rows_count, row=_rows_row, reduce=_rows_reduce, word=_rows_word),
     "fetch": fetch,
     "sleep": sleep,
 }

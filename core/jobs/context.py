@@ -18,10 +18,12 @@ class Context:
     """A job's line to the outside: progress, metrics, and whether it should stop.
 
     `folder` is the job's own; `stop` is set by the worker's signal handler.  Of several processes of one job only rank 0 speaks.
+    `part` (which, of how many equal ones) is the part of the work that progress is of, for work in rows.
     """
 
     def __init__(self, folder: Path, attempt: int = 1, rank: int = 0) -> None:
         self.folder, self.attempt, self.rank, self.stop = folder, attempt, rank, False
+        self.part: tuple[int, int] | None = None
         self._said = float("-inf")
         self._marks: deque[tuple[float, int, int]] = deque(maxlen=30)
 
@@ -38,6 +40,8 @@ class Context:
         """Say how far the work is; written at most once a second, and at the last step.  `metrics` go to `metric` then."""
         if self.rank:
             return
+        if self.part is not None:  # always of one total, or the rate would begin anew with each row
+            step, total = 1000 * self.part[0] + 1000 * step // max(total, 1), 1000 * self.part[1]
         now = time.monotonic()  # never the clock on the wall: it jumps
         if now - self._said < 1.0 and step < total:
             return

@@ -21,11 +21,12 @@ Arrays = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Sharded:
-    """A task in rows: how many there are, one of them, and what all of them (in order) make."""
+    """A task in rows: how many there are, one of them, and what all of them (in order) make; `word` is what a row is called on screen."""
 
     rows: Callable[[dict[str, Any]], int]
     row: Callable[[dict[str, Any], int, Context], Arrays]
     reduce: Callable[[dict[str, Any], list[Arrays], Context], dict[str, Any]]
+    word: Callable[[dict[str, Any]], str] = lambda _args: "row"
 
     def __call__(self, args: dict[str, Any], context: Context) -> dict[str, Any]:
         """Do this job's rows that are not there yet; then, unless it is only a part, put all together."""
@@ -34,9 +35,11 @@ class Sharded:
         mine = range(total) if part is None else range(part[0], total, part[1])
         for done, row in enumerate(mine):
             context.check()
+            context.part = done, len(mine)
             if not _file(whole, row).exists():
                 _save(_file(whole, row), self.row(args, row, context))
-            context.progress(done + 1, len(mine), f"row {row + 1} of {total}")
+            context.progress(1, 1, f"{self.word(args)} {row + 1} of {total}")
+        context.part = None
         if part is not None:
             return {"rows": len(mine)}
         return self.reduce(args, [_load(_file(whole, row)) for row in range(total)], context)
@@ -50,6 +53,11 @@ def parts(rows: int, row_s: float, devices: int, least_s: float = 60.0) -> int:
 def done(job: Path) -> int:
     """How many rows of a job are there."""
     return sum(1 for _ in (job / "shards").glob("*.npz"))
+
+
+def found(job: Path) -> dict[int, Arrays]:
+    """The rows of a job that are there, by number."""
+    return {int(path.stem): _load(path) for path in sorted((job / "shards").glob("*.npz")) if path.stem.isdecimal()}
 
 
 def _file(job: Path, row: int) -> Path:

@@ -163,8 +163,10 @@ def final(run_id: str) -> dict[str, Any] | None:
 
 def weights(run_id: str, phase: str = "end") -> Path:
     """The weights file of a run at init, warmup, third, twothirds or end.  StoreError lists those that are there."""
-    place = folder(run_id) / "weights"
-    there = {path.stem: path for path in sorted(place.glob("*.safetensors"))} if place.is_dir() else {}
+    folder(run_id)  # refuses what is no run
+    there: dict[str, Path] = {}
+    for root in (user_root(), shipped_root()):  # a shipped run ships few; who trained the same run has the others
+        there |= {path.stem: path for path in sorted((root / run_id / "weights").glob("*.safetensors"))}
     if phase not in there:
         listed = [name for name in PHASES if name in there] + [name for name in there if name not in PHASES]
         raise unknown(StoreError, f"weights file of {run_id} for the phase", phase, listed)

@@ -12,21 +12,31 @@ from core.errors import StoreError
 from core.io import write_atomic
 
 
-def save_weights(net: nn.Module, path: Path) -> None:
-    """Store a net: matrices rounded to fp16, vectors and statistics in full.  What is stored is what is measured."""
+def rounded(net: nn.Module) -> bytes:
+    """A net as it is stored: matrices rounded to fp16, vectors and statistics in full.  What is stored is what is measured."""
     state = {
         name: (t.detach().half() if t.ndim > 1 and t.is_floating_point() else t.detach()).cpu().contiguous()
         for name, t in net.state_dict().items()
     }
-    write_atomic(path, save(state))
+    return save(state)
+
+
+def save_weights(net: nn.Module, path: Path) -> None:
+    """Store a net, rounded."""
+    write_atomic(path, rounded(net))
 
 
 def load_weights(net: nn.Module, path: Path) -> None:
     """Fill a net from `save_weights`' file; StoreError lists what does not fit."""
+    fill(net, path.read_bytes(), path.name)
+
+
+def fill(net: nn.Module, stored: bytes, name: str) -> None:
+    """Fill a net from what `rounded` made; StoreError, with the `name`, lists what does not fit."""
     try:
-        state = load(path.read_bytes())
+        state = load(stored)
     except Exception as error:
-        raise StoreError(f"The weights {path.name} cannot be read ({type(error).__name__}); train the net again.") from error
+        raise StoreError(f"The weights {name} cannot be read ({type(error).__name__}); train the net again.") from error
     own = net.state_dict()
     odd = [f"{n}: {tuple(state[n].shape)}, not {tuple(own[n].shape)}" for n in own if n in state and state[n].shape != own[n].shape]
     odd += [f"{n} is missing" for n in own if n not in state] + [f"{n} is not part of this net" for n in state if n not in own]

@@ -20,6 +20,10 @@ SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("build", "Build", "Change a net block by block"),
         ("train", "Train", "Train it, watch it learn"),
     ),
+    "Loss": (
+        ("landscape", "Landscape", "How bumpy the loss is around the trained weights"),
+        ("curvature", "Curvature", "How sharply the loss bends, and which way"),
+    ),
     "Blocks": (
         ("frequency", "Frequency", "Which blocks blur, which sharpen"),
         ("features", "Features", "What units do to contrast, and which layers see alike"),

@@ -68,6 +68,28 @@ def busy(run_id: str, everything: Sequence[jobs.Job]) -> str:
     return "measured" if any(job.args.get("run") == run_id for job in live) else ""
 
 
+#: analysis -> the page that shows it; what is not here is shown on Frequency
+_PAGES = {
+    "landscape": "landscape", "hessian": "curvature", "density": "curvature", "variance": "features", "cka": "features",
+    "attention": "features", "receptive": "features", "lesion": "lesion", "subsets": "lesion",
+}  # fmt: skip
+_SEE = {
+    "frequency": "See what its blocks do to frequencies",
+    "features": "See what its units do to features",
+    "lesion": "See what it can live without",
+    "landscape": "See the loss around its weights",
+    "curvature": "See how its loss bends",
+}
+
+
+def shown_on(job: jobs.Job) -> tuple[str, str]:
+    """(page, what one sees there) of what a job has made."""
+    asks = job.args.get("asks")
+    first = next(iter(asks), "") if isinstance(asks, dict) else ""
+    page = _PAGES.get(first, "frequency")
+    return page, _SEE[page]
+
+
 def name(job: jobs.Job) -> str:
     """What a job is called."""
     return job.label or job.task

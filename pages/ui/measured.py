@@ -11,9 +11,13 @@ import streamlit as st
 from core import cost, data, io, jobs, size, spec, store, words
 from core.analyses import Analysis
 from core.errors import StoreError
+from core.jobs import leases, shards
 from core.run import Run
+from core.table import Measurement
 from pages.ui import pickers, states
 
+#: The tasks that measure.
+TASKS = ("measure", "measure_rows")
 #: Loading torch, the net and the images before the first forward pass [s], on two ordinary cores.
 START_S = 6
 
@@ -26,6 +30,11 @@ class Answer:
     table: pd.DataFrame
     manifest: dict[str, Any]
     stale: bool
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """What is stored beside the table."""
+        return _arrays(self.run.id, self.manifest["analysis"], self.manifest["key"], str(io.home()))
 
 
 def answers(analysis: Analysis, runs: Sequence[Run], wanted: dict[str, Any], free: Sequence[str] = ("images", "seed")) -> dict[str, Answer]:
@@ -72,7 +81,7 @@ def _stale(analysis: Analysis, run: Run, manifest: dict[str, Any]) -> bool:
         return True
     measured_on = manifest.get("weights")
     try:
-        path = store.weights(run.id)
+        path = store.weights(run.id, manifest.get("phase", "end"))
     except StoreError:  # a result may be passed on without the weights; there is nothing it could be older than
         return False
     return measured_on is not None and measured_on != _digest(str(path), path.stat().st_mtime_ns)
@@ -91,6 +100,12 @@ def _table(run_id: str, analysis_id: str, key: str, home: str) -> pd.DataFrame |
     return stored.table if stored else None
 
 
+@st.cache_data(max_entries=32, show_spinner=False)
+def _arrays(run_id: str, analysis_id: str, key: str, home: str) -> dict[str, Any]:
+    stored = store.load_result(run_id, analysis_id, key)
+    return stored.arrays if stored else {}
+
+
 def seconds(analysis: Analysis, run: Run, params: Any) -> float | None:
     """About how long one measurement takes here; None if nothing was ever timed on any machine."""
     arch = spec.parse(run.arch)
@@ -106,17 +121,46 @@ def job_of(analysis: Analysis, run: Run, params: Any) -> jobs.Job | None:
     """The newest job that asks this question of this run, alone or beside others."""
     wanted = dataclasses.asdict(params)
     for job in jobs.list():
-        asks = job.args.get("asks")
-        if job.task == "measure" and job.args.get("run") == run.id and isinstance(asks, dict) and asks.get(analysis.id) == wanted:
+        asks, whole = job.args.get("asks"), job.task in TASKS and "part" not in job.args
+        if whole and job.args.get("run") == run.id and isinstance(asks, dict) and asks.get(analysis.id) == wanted:
             return job
     return None
 
 
 def submit(run: Run, asks: Sequence[tuple[Analysis, Any]]) -> None:
-    """Queue questions (analysis, parameters) about one run as one job; a live job for the same questions is not doubled."""
+    """Queue questions (analysis, parameters) about one run as one job; a live job for the same questions is not doubled.
+
+    A measurement in rows is asked alone; several GPUs share its rows.
+    """
     args = {"run": run.id, "asks": {analysis.id: dataclasses.asdict(params) for analysis, params in asks}, "device": "auto"}
     label = f"{words.seq([analysis.title for analysis, _ in asks])} of {pickers.title(run)}"
-    jobs.submit("measure", args, label=label, dedup=io.digest(args))
+    analysis, params = asks[0]
+    if analysis.rows is None:
+        jobs.submit("measure", args, label=label, dedup=io.digest(args))
+        return
+    rows = analysis.rows.count(spec.parse(run.arch), params)
+    total, devices = seconds(analysis, run, params), len(leases.gpus())
+    parts = shards.parts(rows, (total or 0.0) / rows, devices) if devices > 1 else 1
+    parts, rows = (parts, rows) if parts > 1 else (0, 0)
+    jobs.submit("measure_rows", args, label=label, dedup=io.digest(args), parts=parts, rows=rows)
+
+
+def partial(analysis: Analysis, run: Run, params: Any) -> Measurement | None:
+    """What the rows make that a live job of this question has done so far; None if there are none, or no such job."""
+    job = job_of(analysis, run, params)
+    if analysis.rows is None or job is None or job.state not in jobs.LIVE:
+        return None
+    done = shards.done(job.folder)
+    return _gathered(analysis.id, run.id, dataclasses.asdict(params), job.id, done) if done else None
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _gathered(analysis_id: str, run_id: str, params: dict[str, Any], job_id: str, done: int) -> Measurement | None:
+    from core import analyses
+
+    analysis = analyses.get(analysis_id)
+    assert analysis.rows is not None
+    return analysis.rows.gather(store.find(run_id), analysis.params(**params), shards.found(jobs.get(job_id).folder))
 
 
 def pending(analysis: Analysis, runs: Sequence[Run], params: Any, key: str) -> None:
@@ -149,13 +193,19 @@ def watch(asked: Sequence[Asked], waits: Callable[[], bool] = lambda: False, wai
     def alive(found: list[dict[str, jobs.Job | None]]) -> list[list[str]]:
         return [[i for i, job in group.items() if _alive(job)] for group in found]
 
-    before = alive([q.jobs() for q in asked])
+    def landed(found: list[dict[str, jobs.Job | None]]) -> int:
+        """Rows that are there of work in rows: each of them makes the picture fuller."""
+        live = [job for group in found for job in group.values() if job is not None and job.state in jobs.LIVE]
+        return sum(shards.done(job.folder) for job in live if job.task == "measure_rows")
+
+    first = [q.jobs() for q in asked]
+    before, rows = alive(first), landed(first)
 
     @st.fragment(run_every=1.0 if waited or any(before) else None)
     def poll() -> None:
         with states.guard():
             found = [q.jobs() for q in asked]
-            if (waits(), alive(found)) != (waited, before):
+            if (waits(), alive(found), landed(found)) != (waited, before, rows):
                 st.rerun()
             for q, group in zip(asked, found, strict=True):
                 with q.place or st.container():
