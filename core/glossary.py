@@ -169,6 +169,44 @@ TERMS: dict[str, Term] = {
         what="How AlterNet is made from a ResNet: replace convs by MSA at every second place from the end of the last stage, "
         "then in the stage before.",
     ),
+    "plane": Term(plain="plane", what="Which pair of directions a walk away from the trained weights takes; 0 is the one drawn as a surface."),
+    "step": Term(
+        plain="step", name="coordinate along a direction",
+        what="How far the weights are moved. Along a random direction 1 moves each filter by its own length; along an eigenvector by 1; "
+        "between two nets 0 is one, 1 the other.",
+    ),
+    "rise": Term(plain="rise", name="ΔNLL", unit="nat", what="How much higher the loss is than at the trained weights."),
+    "diverged": Term(plain="diverged", what="The loss there is no number. Such a point is counted and never drawn as a height."),
+    "l2_norm": Term(
+        plain="L2 part, not squared", name="weight decay · Σ‖w‖", unit="nat",
+        what="The sum of the lengths of all weight tensors times the weight decay: what the paper's figure adds to the loss.",
+    ),
+    "l2_half": Term(
+        plain="L2 part, half squared", name="½ · weight decay · Σ‖w‖²", unit="nat", what="The term whose gradient is weight decay."
+    ),
+    "batch": Term(plain="mini-batch", what="Which mini-batch of training images the loss is of."),
+    "rank": Term(plain="rank", what="The place of an eigenvalue in its mini-batch by size without sign, from 1."),
+    "eigenvalue": Term(
+        plain="eigenvalue", name="Hessian eigenvalue",
+        what="How sharply the loss of a mini-batch bends along one direction of weights. Negative: it bends down, so the loss is not convex there.",
+    ),
+    "residual": Term(
+        plain="residual", name="‖H·v − λ·v‖ / |λ₁|", what="How far value and direction are from being an eigenpair; 0 is exact."
+    ),
+    "converged": Term(plain="converged", what="Whether the residual is small enough. A value that has not converged is not shown."),
+    "products": Term(plain="products", name="Hessian-vector products", what="How many products with the Hessian it took."),
+    "nep": Term(
+        plain="share negative", name="negative max-eigenvalue proportion (NEP)", unit="%",
+        what="How many of the leading eigenvalues are negative: how far the loss is from convex.",
+    ),
+    "ape": Term(
+        plain="mean of positives", name="average of positive max eigenvalues (APE)",
+        what="The mean of the leading eigenvalues that are positive: how sharp the valley is.",
+    ),
+    "probe": Term(plain="probe", what="Which random vector the density was seen through."),
+    "node": Term(plain="eigenvalue", name="node of the quadrature", what="A place on the axis of eigenvalues that stands for those near it."),
+    "weight": Term(plain="share of eigenvalues", name="weight of the node", what="The share of all eigenvalues that a node stands for."),
+    "phase": Term(plain="phase", what="A moment of the training: start, end of warm-up, one third, two thirds, end."),
     "notation": Term(plain="notation", what="A net as text: one letter a unit, stages parted by dashes, options after slashes."),
 }
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -19,6 +20,9 @@ by_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method
 #: Conv, windowed MSA, MLP and global MSA in two stages; a CLS token; patch merging and shifted windows
 NETS = ("cwt-cm/width=16,32/heads=1,2", "mt/stem=patch4/width=32/heads=2/head=cls", "wtst-gwt/stem=patch2/width=32,64/heads=1,2")
 
+#: what makes long measurements short
+FEW = {"landscape": {"side": 3, "planes": 2}, "hessian": {"top": 2}, "density": {"probes": 1, "steps": 4}}
+
 
 @pytest.fixture
 def runs(home) -> list[Run]:
@@ -33,7 +37,7 @@ def runs(home) -> list[Run]:
 
 
 def measured(method: analyses.Analysis, subject: Subject) -> pd.DataFrame:
-    return method.measure(subject, method.params(images=32), lambda *_a, **_k: None).table
+    return method.measure(subject, method.params(images=32, **FEW.get(method.id, {})), lambda *_a, **_k: None).table
 
 
 @by_method
@@ -73,9 +77,26 @@ def test_it_explains_itself(method):
 
 @by_method
 def test_asked_through_the_store_it_is_measured_once(method, runs, monkeypatch):
-    first = analyses.measure_run(runs[0].id, method.id, {"images": 32})
+    asked = {"images": 32, **FEW.get(method.id, {})}
+    first = analyses.measure_run(runs[0].id, method.id, asked)
     broken = dataclasses.replace(method, measure=lambda *_: pytest.fail("measured again"))
     monkeypatch.setattr(analyses, "get", lambda _id: broken)
-    again = analyses.measure_run(runs[0].id, method.id, {"images": 32})
+    again = analyses.measure_run(runs[0].id, method.id, asked)
     pd.testing.assert_frame_equal(first.table, again.table)
     assert again.manifest["weights"] == io.digest_file(store.weights(runs[0].id))
+
+
+@pytest.mark.parametrize("method", [m for m in METHODS if m.rows], ids=lambda method: method.id)
+def test_rows_may_be_measured_in_any_order_and_by_anybody(method, runs):
+    params = method.params(images=32, **FEW.get(method.id, {}))
+    whole = method.measure(Subject(runs[0], "cpu"), params, lambda *_a, **_k: None)
+    total = method.rows.count(spec.parse(runs[0].arch), params)
+    found = {i: method.rows.start(Subject(runs[0], "cpu"), params)(i, lambda *_a, **_k: None) for i in reversed(range(total))}
+    assert all(float(arrays["seconds"]) > 0 for arrays in found.values())
+    put = method.rows.gather(runs[0], params, found)
+    pd.testing.assert_frame_equal(whole.table, put.table, check_exact=True)
+    assert whole.notes == put.notes and set(whole.arrays) == set(put.arrays)
+    assert all(np.array_equal(array, put.arrays[name], equal_nan=array.dtype.kind == "f") for name, array in whole.arrays.items())
+    first = method.rows.gather(runs[0], params, {0: found[0]})
+    check(first.table, method.columns)
+    assert len(first.table) < len(whole.table) or total == 1, "a part of the picture is there before the whole"
