@@ -169,7 +169,7 @@ TERMS: dict[str, Term] = {
         what="How AlterNet is made from a ResNet: replace convs by MSA at every second place from the end of the last stage, "
         "then in the stage before.",
     ),
-    "plane": Term(plain="plane", what="Which pair of directions a walk away from the trained weights takes; 0 is the one drawn as a surface."),
+    "plane": Term(plain="plane", what="Which pair of directions the weights are moved along; 0 is the one drawn as a surface."),
     "step": Term(
         plain="step", name="coordinate along a direction",
         what="How far the weights are moved. Along a random direction 1 moves each filter by its own length; along an eigenvector by 1; "
@@ -188,7 +188,7 @@ TERMS: dict[str, Term] = {
     "rank": Term(plain="rank", what="The place of an eigenvalue in its mini-batch by size without sign, from 1."),
     "eigenvalue": Term(
         plain="eigenvalue", name="Hessian eigenvalue",
-        what="How sharply the loss of a mini-batch bends along one direction of weights. Negative: it bends down, so the loss is not convex there.",
+        what="How sharply the loss of a mini-batch bends along one direction of weights. Negative: it bends down, it is not convex there.",
     ),
     "residual": Term(
         plain="residual", name="‖H·v − λ·v‖ / |λ₁|", what="How far value and direction are from being an eigenpair; 0 is exact."
@@ -204,7 +204,9 @@ TERMS: dict[str, Term] = {
         what="The mean of the leading eigenvalues that are positive: how sharp the valley is.",
     ),
     "probe": Term(plain="probe", what="Which random vector the density was seen through."),
-    "node": Term(plain="eigenvalue", name="node of the quadrature", what="A place on the axis of eigenvalues that stands for those near it."),
+    "node": Term(
+        plain="eigenvalue", name="node of the quadrature", what="A place on the axis of eigenvalues that stands for those near it."
+    ),
     "weight": Term(plain="share of eigenvalues", name="weight of the node", what="The share of all eigenvalues that a node stands for."),
     "phase": Term(plain="phase", what="A moment of the training: start, end of warm-up, one third, two thirds, end."),
     "notation": Term(plain="notation", what="A net as text: one letter a unit, stages parted by dashes, options after slashes."),

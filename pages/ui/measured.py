@@ -11,7 +11,7 @@ import streamlit as st
 from core import cost, data, io, jobs, size, spec, store, words
 from core.analyses import Analysis
 from core.errors import StoreError
-from core.jobs import leases, shards
+from core.jobs import shards
 from core.run import Run
 from core.table import Measurement
 from pages.ui import pickers, states
@@ -130,7 +130,7 @@ def job_of(analysis: Analysis, run: Run, params: Any) -> jobs.Job | None:
 def submit(run: Run, asks: Sequence[tuple[Analysis, Any]]) -> None:
     """Queue questions (analysis, parameters) about one run as one job; a live job for the same questions is not doubled.
 
-    A measurement in rows is asked alone; several GPUs share its rows.
+    A measurement in rows is asked alone; several GPUs, or the nodes of a cluster, share its rows.
     """
     args = {"run": run.id, "asks": {analysis.id: dataclasses.asdict(params) for analysis, params in asks}, "device": "auto"}
     label = f"{words.seq([analysis.title for analysis, _ in asks])} of {pickers.title(run)}"
@@ -139,10 +139,16 @@ def submit(run: Run, asks: Sequence[tuple[Analysis, Any]]) -> None:
         jobs.submit("measure", args, label=label, dedup=io.digest(args))
         return
     rows = analysis.rows.count(spec.parse(run.arch), params)
-    total, devices = seconds(analysis, run, params), len(leases.gpus())
+    total, devices = seconds(analysis, run, params), _devices()
     parts = shards.parts(rows, (total or 0.0) / rows, devices) if devices > 1 else 1
     parts, rows = (parts, rows) if parts > 1 else (0, 0)
     jobs.submit("measure_rows", args, label=label, dedup=io.digest(args), parts=parts, rows=rows)
+
+
+def _devices() -> int:
+    """How many devices may share a measurement: the GPUs of this machine; of a cluster nobody knows, so a few."""
+    now = jobs.status()
+    return sum(place.id.startswith("cuda") for place in now.devices) if now.engine == "local" else 4
 
 
 def partial(analysis: Analysis, run: Run, params: Any) -> Measurement | None:
