@@ -69,7 +69,9 @@ def _rows_count(args: dict[str, Any]) -> int:
 
 def _rows_row(args: dict[str, Any], number: int, context: Context) -> Arrays:
     analysis, params = _one(args)
-    return _row(args["run"], analysis, json.dumps(params), args.get("device", "auto"))(number, _told(context))
+    told, said = _told(context), f"{_rows_word(args)} {number + 1} of {_rows_count(args)}"
+    row = _row(args["run"], analysis, json.dumps(params), args.get("device", "auto"))
+    return row(number, lambda step, total, *_a, **_k: told(step, total, said))
 
 
 def _rows_reduce(args: dict[str, Any], rows: list[Arrays], context: Context) -> dict[str, Any]:

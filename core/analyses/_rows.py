@@ -43,8 +43,9 @@ def in_rows(rows: Rows) -> Callable[[Subject, Any, Progress], Measurement]:
         total, found = rows.count(subject.arch, params), {}
         row = rows.start(subject, params)
         for i in range(total):
-            found[i] = row(i, part(progress, i, total))
-            progress(i + 1, total, f"{rows.word} {i + 1} of {total}")
+            told, said = part(progress, i, total), f"{rows.word} {i + 1} of {total}"
+            found[i] = row(i, lambda step, of, *_a, told=told, said=said, **_k: told(1000 * step // max(of, 1), 1000, said))
+            told(1000, 1000, said)
         return rows.gather(subject.run, params, found)
 
     return measure

@@ -1,6 +1,6 @@
-"""Walks away from trained weights: directions that compare between nets, the L2 part in closed form, and numbers read off a grid."""
+"""Walks away from trained weights: directions that compare between nets, and the L2 part in closed form."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,52 +79,3 @@ def l2(weights: Mapping[str, Tensor], a: Mapping[str, Tensor], b: Mapping[str, T
         u, v = (d[name].double().flatten() if d is not None and name in d else torch.zeros_like(w) for d in (a, b))
         rows.append([float(p @ q) for p, q in ((w, w), (u, u), (v, v), (w, u), (w, v), (u, v))])
     return L2(products=np.array(rows))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ring:
-    """What lies at one distance from the trained weights: the mean rise of the loss, and the share of points that diverged."""
-
-    radius: float
-    rise: float
-    points: int
-    diverged: float
-
-
-def rings(x: Sequence[float], y: Sequence[float], loss: np.ndarray, radii: Sequence[float], centre: float) -> list[Ring]:
-    """Mean of loss - centre over the square rings max(|x|, |y|) = r of a grid (len(y), len(x)); NaN and inf count as diverged.
-
-    A ring all of whose points diverged has no rise (NaN).  Raises MeasureError for a radius that the grid does not hold.
-    Source: paper, Fig. 1a (ring statistics of its data).
-    """
-    distance = np.maximum(np.abs(np.asarray(x))[None, :], np.abs(np.asarray(y))[:, None])
-    found = []
-    for radius in radii:
-        here = np.isclose(distance, radius, atol=1e-9)
-        if not here.any():
-            held = ", ".join(f"{r:g}" for r in np.unique(distance.round(9)))
-            raise MeasureError(f"The grid has no ring at {radius:g}; it holds {held}.")
-        values = np.asarray(loss, dtype=float)[here]
-        finite = values[np.isfinite(values)]
-        rise = float(finite.mean() - centre) if len(finite) else float("nan")
-        found.append(Ring(radius=float(radius), rise=rise, points=len(values), diverged=1 - len(finite) / len(values)))
-    return found
-
-
-def coarse_to_fine(side: int) -> list[tuple[int, int]]:
-    """The points (row, column) of a side x side grid, the centre first, then a coarse grid, then what lies between.
-
-    Every point stands once, so that a picture of the whole exists after the first few.  MeasureError for an even side: it has no centre.
-    """
-    if side < 3 or side % 2 == 0:
-        raise MeasureError(f"The grid is {side} points wide; it should be odd and at least 3, so that the weights are its centre.")
-    middle, order, seen = side // 2, [(side // 2, side // 2)], {(side // 2, side // 2)}
-    step = middle
-    while step >= 1:
-        rows = [i for i in range(side) if (i - middle) % step == 0]
-        for point in ((i, j) for i in rows for j in rows):
-            if point not in seen:
-                seen.add(point)
-                order.append(point)
-        step = step // 2 if step > 1 else 0
-    return order

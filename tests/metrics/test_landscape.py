@@ -1,13 +1,12 @@
-"""Oracles for walks away from weights: norms filter by filter, the L2 part by brute force, bowls and saddles in closed form."""
+"""Oracles for walks away from weights: norms filter by filter, the L2 part by brute force."""
 
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from core.errors import MeasureError
-from core.metrics.landscape import coarse_to_fine, direction, l2, rings
+from core.metrics.landscape import direction, l2
 from core.models import build
 from core.spec import parse
 
@@ -62,40 +61,3 @@ def test_the_l2_part_equals_moving_the_weights(weights):
         assert found.norm(x, y) == pytest.approx(sum(float(m.norm()) for m in moved), rel=1e-6)
         assert found.half_square(x, y) == pytest.approx(sum(float(m.square().sum()) for m in moved) / 2, rel=1e-6)
     assert l2(weights, a).norm(0.5, 9.0) == pytest.approx(found.norm(0.5, 0.0))
-
-
-AXIS = np.linspace(-1, 1, 11)
-
-
-def test_rings_of_a_bowl_and_of_a_saddle():
-    x, y = np.meshgrid(AXIS, AXIS)
-    # on the ring max(|x|, |y|) = r of an 11-point grid with step h = 0.2: mean of x² + y², by its 8 r/h points
-    for radius in (0.2, 0.6, 1.0):
-        n = round(radius / 0.2)
-        inner = [i * 0.2 for i in range(-n, n + 1)]
-        by_hand = [a * a + b * b for a in inner for b in inner if max(abs(a), abs(b)) == pytest.approx(radius)]
-        (ring,) = rings(AXIS, AXIS, 3.0 + x**2 + y**2, [radius], 3.0)
-        assert ring.points == 8 * n == len(by_hand) and ring.rise == pytest.approx(np.mean(by_hand)) and ring.diverged == 0
-        (flat,) = rings(AXIS, AXIS, 3.0 + x**2 - y**2, [radius], 3.0)
-        assert flat.rise == pytest.approx(0.0, abs=1e-12), "a saddle rises as much as it falls"
-
-
-def test_diverged_points_are_counted_and_not_averaged():
-    loss = np.ones((11, 11))
-    loss[0, :4], loss[10, 10] = np.inf, np.nan
-    (ring,) = rings(AXIS, AXIS, loss, [1.0], 0.5)
-    assert (ring.rise, ring.points, ring.diverged) == (0.5, 40, pytest.approx(5 / 40))
-    (all_gone,) = rings(AXIS, AXIS, np.full((11, 11), np.inf), [0.2], 0.5)
-    assert math.isnan(all_gone.rise) and all_gone.diverged == 1
-    with pytest.raises(MeasureError, match=r"no ring at 0\.3"):
-        rings(AXIS, AXIS, loss, [0.3], 0.5)
-
-
-@pytest.mark.parametrize("side", [3, 5, 11, 21, 41])
-def test_coarse_comes_first_and_nothing_is_forgotten(side):
-    order = coarse_to_fine(side)
-    assert order[0] == (side // 2, side // 2) and sorted(order) == [(i, j) for i in range(side) for j in range(side)]
-    corners = {(0, 0), (0, side - 1), (side - 1, 0), (side - 1, side - 1)}
-    assert corners <= set(order[:9]), "nine points already span the whole"
-    with pytest.raises(MeasureError, match="odd"):
-        coarse_to_fine(side + 1)
