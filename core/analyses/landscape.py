@@ -72,11 +72,11 @@ class Params:
     other: str = param("", label="From", origin="ours: the net's own start", help="Run at the other end. Empty: this run, untrained.")
     phase: str = param("end", label="Phase", choices=("init", "warmup", "third", "twothirds", "end"), origin="paper, Fig. 1a: the end")
     augment: str = param("recipe", label="Images", choices=tuple(AUGMENT), origin="paper: the images as they were seen in training")
-    images: int = param(512, label="Images", unit="training images", low=1, high=50_000,
-                        origin="ours: the paper takes all; the interval says what 512 leave open")  # fmt: skip
+    images: int = param(256, label="Images", unit="training images", low=1, high=50_000,
+                        origin="ours: the paper takes all; the spread over directions is wider than that over 256 images")  # fmt: skip
     side: int = param(21, label="Points a side", low=3, high=101, origin="paper's code: 21", help="Odd: the weights are the centre.")
     reach: float = param(1.0, label="Reach", low=1e-4, high=1e4, origin="paper's code: 1", help="How far the grid goes to each side.")
-    planes: int = param(4, label="Pairs of directions", low=1, high=32, origin="ours: the paper shows one",
+    planes: int = param(8, label="Pairs of directions", low=1, high=32, origin="ours: the paper shows one",
                         help="All but the first are measured at every second point.")  # fmt: skip
     norm: str = param("filter", label="Length", choices=("filter", "dim0"), origin="Li et al., §4; the paper's code: dim0")
     bn: str = param("frozen", label="BatchNorm", choices=("frozen", "batch"), origin="paper's code: frozen",
