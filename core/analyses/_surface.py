@@ -111,15 +111,16 @@ def curvature_plane(net: Net, batches: Frozen, most: int) -> Plane:
     import torch
 
     from core.analyses._batches import losses
-    from core.metrics.curvature import hvp, outermost
+    from core.metrics.curvature import exact, hvp, outermost
+    from core.metrics.twice import quick
 
-    with torch.inference_mode(False), torch.enable_grad():
+    with exact(batches.x[0].device), quick():
         twin = copy.deepcopy(net).attend("plain")
         x, y = (torch.cat(t)[:most] for t in (batches.x, batches.target))
         weights = dict(twin.named_parameters())
         product = hvp(losses(twin(x), y).mean(), list(weights.values()))
         size = sum(weight.numel() for weight in weights.values())
-        ends = outermost(product, size, min(2, size), tolerance=1e-3, like=x.new_zeros(()))
+        ends = outermost(product, size, min(2, size), tolerance=1e-6, like=x.new_zeros(()))
     if float(ends.residuals.max()) > 0.01:
         raise MeasureError(f"The directions of most curvature were not found in {ends.products} products; take random ones.")
     sizes = [weight.numel() for weight in weights.values()]

@@ -64,7 +64,7 @@ def test_a_part_of_the_images_is_the_runs_own_part():
     mean, std = pictures.spec.mean[0], pictures.spec.std[0]
     known = {((pictures.pixels[i, 0] / 255 - mean) / std).astype(np.float32).round(3).tobytes() for i in own}
     assert all(x[0].numpy().round(3).tobytes() in known for x in torch.cat(frozen(part, "clean", 50, 16, 0).x))
-    with pytest.raises(MeasureError, match="51 images are asked for; .* was trained on 50"):
+    with pytest.raises(MeasureError, match=r"51 images are asked for; .* was trained on 50"):
         frozen(part, "clean", 51, 16, 0)
     with pytest.raises(MeasureError, match="no way to feed images 'mixed'"):
         frozen(part, "mixed", 10, 16, 0)
