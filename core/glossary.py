@@ -193,7 +193,9 @@ TERMS: dict[str, Term] = {
     "residual": Term(
         plain="residual", name="‖H·v − λ·v‖ / |λ₁|", what="How far value and direction are from being an eigenpair; 0 is exact."
     ),
-    "converged": Term(plain="converged", what="Whether the residual is small enough. A value that has not converged is not shown."),
+    "converged": Term(
+        plain="converged", what="Whether the value is exact to the tolerance, by a bound from its residual. One that is not is not shown."
+    ),
     "products": Term(plain="products", name="Hessian-vector products", what="How many products with the Hessian it took."),
     "nep": Term(
         plain="share negative", name="negative max-eigenvalue proportion (NEP)", unit="%",

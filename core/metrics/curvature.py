@@ -89,11 +89,16 @@ def exact(device: torch.device) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
+def _norm(vector: Tensor) -> float:
+    """Its length, summed in float64: in float32 the squares of half a million numbers add up wrong by 1e-4, and the eigenvalues with them."""
+    return float(torch.linalg.vector_norm(vector, dtype=torch.float64))
+
+
 class _Lanczos:
     """The map as it is seen from a start vector, one more direction a step, each orthogonal to all before it."""
 
     def __init__(self, product: Product, start: Tensor) -> None:
-        self.product, self.ahead, self.norm = product, start, float(start.norm())
+        self.product, self.ahead, self.norm = product, start, _norm(start)
         self.blocks: list[Tensor] = []  # of 16 directions each: two products of matrix and vector take out a whole block
         self.alpha: list[float] = []
         self.beta: list[float] = []
@@ -113,7 +118,7 @@ class _Lanczos:
             for rows in self._rows():
                 ahead = torch.addmv(ahead, rows.T, rows @ ahead, alpha=-1)
         self.ahead = ahead
-        self.beta.append(float(ahead.norm()))
+        self.beta.append(_norm(ahead))
         inner = torch.tensor(self.beta[:-1], dtype=torch.float64)
         seen = torch.diag(torch.tensor(self.alpha, dtype=torch.float64)) + torch.diag(inner, 1) + torch.diag(inner, -1)
         values, vectors = torch.linalg.eigh(seen)

@@ -259,3 +259,11 @@ def test_what_cannot_be_bent_is_refused():
         outermost(lambda v: v, 3, 4)
     with pytest.raises(MeasureError, match="not finite"):
         outermost(lambda v: v / 0, 3, 1)
+
+
+def test_half_a_million_float32_numbers_are_no_less_exact():
+    """Sums of so many squares in float32 would make every direction too long or too short by 1e-4."""
+    spectrum = torch.linspace(-1.0, 1.0, 500_000) ** 9 * 3
+    spectrum[:3] = torch.tensor([40.0, -25.0, 12.0])
+    ends = outermost(lambda v: spectrum * v, len(spectrum), 3, tolerance=1e-4)
+    assert ends.converged.all() and ends.values.tolist() == pytest.approx([40.0, -25.0, 12.0], rel=1e-4)
