@@ -20,7 +20,7 @@ help:
 	@echo "make test-deps    get a Chromium, Slurm and faketime for tests that need them (Debian, Ubuntu)"
 	@echo "make test-ray     test jobs on a small Ray cluster (gets Ray beside the lab, 400 MB)"
 	@echo "make setup        only install the libraries into $(VENV)"
-	@echo "make bench        print how fast training and feeding are beside a plain loop"
+	@echo "make bench        print how fast the lab is beside plain loops and other libraries (half an hour)"
 	@echo "make checkpoints  train and measure what is missing in checkpoints/ (hours without a GPU)"
 	@echo "make clean        remove caches and $(VENV); your trained nets are kept"
 
@@ -69,7 +69,10 @@ checkpoints: setup
 	  run=$$($(SHIP) train --arch $$net --data fashion-full --epochs 11 --set batch=64 --set lr=0.001 --json | $(BIN)/python -c \
 	    'import json, sys; print(json.load(sys.stdin)["run"])'); \
 	  [ -f checkpoints/$$run/final.json ] || $(SHIP) export $$run --to checkpoints; \
-	  $(SHIP) measure $$run all --shipped --json > /dev/null; echo "$$run"; \
+	  $(SHIP) measure $$run all --shipped --json > /dev/null; \
+	  for phase in init warmup third twothirds; do $(SHIP) measure $$run hessian --set phase=$$phase --shipped --json > /dev/null; done; \
+	  $(SHIP) measure $$run landscape --set along=line --shipped --json > /dev/null; \
+	  $(SHIP) measure $$run landscape --set along=curvature --set reach=0.5 --shipped --json > /dev/null; echo "$$run"; \
 	done
 
 clean:

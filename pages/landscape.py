@@ -57,7 +57,7 @@ def sentence(shown: Sequence[Shown]) -> str:
     """The takeaway of what is whole; while only parts are there, that."""
     whole = {name: one.found for name, one in landscape_planes.named(shown).items() if not one.partial}
     if not whole:
-        return "The loss is **being measured**, from coarse to fine."
+        return "The loss has been measured **in part** so far, from coarse to fine."
     if shown[0].params["along"] != "random":
         return landscape.takeaway(whole)
     held = [{round(float(r), 6) for r in arrays.get("radii", ())} for _, arrays, _ in whole.values()]

@@ -123,11 +123,21 @@ def rows_of(run_id: str, analysis_id: str, params: dict[str, Any]) -> int:
 
 
 def row(run_id: str, analysis_id: str, params: dict[str, Any], device: str = "auto") -> Callable[[int, Progress], Arrays]:
-    """Set up an analysis in rows and return what measures one of them; raises as `measure_together` does."""
+    """Set up an analysis in rows and return what measures one of them; raises as `measure_together` does.
+
+    A row says on which `weights` it was measured: a job may be stopped and go on much later.
+    """
+    import numpy as np
+
     q = _question(run_id, analysis_id, params, device, {})
     if q.analysis.rows is None:
         raise MeasureError(f"{q.analysis.title} is not measured in rows.")
-    return q.analysis.rows.start(q.subject, q.params)
+    measured, weights = q.analysis.rows.start(q.subject, q.params), q.subject.weights_digest
+
+    def one(number: int, progress: Progress) -> Arrays:
+        return {**measured(number, progress), "weights": np.array(weights)}
+
+    return one
 
 
 def finish(run_id: str, analysis_id: str, params: dict[str, Any], found: dict[int, Arrays], device: str = "auto") -> store.Stored:
@@ -135,6 +145,8 @@ def finish(run_id: str, analysis_id: str, params: dict[str, Any], found: dict[in
     q = _question(run_id, analysis_id, params, device, {})
     if q.analysis.rows is None:
         raise MeasureError(f"{q.analysis.title} is not measured in rows.")
+    if any(str(arrays.get("weights", "")) != q.subject.weights_digest for arrays in found.values()):
+        raise MeasureError("The weights have changed since this measurement began; measure again.")
     seconds = sum(float(arrays.get("seconds", 0.0)) for arrays in found.values())
     measurement = q.analysis.rows.gather(q.subject.run, q.params, found)
     return _stored(q, measurement, False, seconds=seconds, device=str(q.subject.device), together=[analysis_id])

@@ -256,7 +256,7 @@ def supports(arch: Architecture) -> str:
     return ""
 
 
-ROWS = Rows(count=lambda _arch, params: len(plan(params)), start=start, gather=gather, word="row of points")
+ROWS = Rows(count=lambda _arch, params: len(plan(params)), start=start, gather=gather, word="part")
 ANALYSIS = Analysis(
     id="landscape",
     title="Landscape",

@@ -90,7 +90,7 @@ def exact(device: torch.device) -> Iterator[None]:
 
 
 def _norm(vector: Tensor) -> float:
-    """Its length, summed in float64: in float32 the squares of half a million numbers add up wrong by 1e-4, and the eigenvalues with them."""
+    """Its length, summed in float64: in float32 half a million squares add up wrong by 1e-4, and the eigenvalues with them."""
     return float(torch.linalg.vector_norm(vector, dtype=torch.float64))
 
 

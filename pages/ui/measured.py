@@ -152,12 +152,21 @@ def _devices() -> int:
 
 
 def partial(analysis: Analysis, run: Run, params: Any) -> Measurement | None:
-    """What the rows make that a live job of this question has done so far; None if there are none, or no such job."""
+    """What the rows make that a job of this question has done so far, if it lives or can go on; None if there are none."""
     job = job_of(analysis, run, params)
-    if analysis.rows is None or job is None or job.state not in jobs.LIVE:
+    if job is None or not (job.state in jobs.LIVE or kept(analysis, run, params, job)):
         return None
-    done = shards.done(job.folder)
+    done = shards.done(job.folder) if analysis.rows else 0
     return _gathered(analysis.id, run.id, dataclasses.asdict(params), job.id, done) if done else None
+
+
+def kept(analysis: Analysis, run: Run, params: Any, job: jobs.Job | None) -> str:
+    """`6 of 24 batches`: what a measurement in rows had done when it was stopped or failed, so that it can go on; else ""."""
+    if analysis.rows is None or job is None or job.state not in ("failed", "cancelled"):
+        return ""
+    done, total = shards.done(job.folder), analysis.rows.count(spec.parse(run.arch), params)
+    plural = "batches" if analysis.rows.word == "batch" else ""
+    return f"{done} of {words.some(total, analysis.rows.word, plural)}" if 0 < done < total else ""
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
@@ -234,6 +243,11 @@ def _cards(asks: Sequence[tuple[Analysis, Any]], runs: Sequence[Run], found: dic
                 if states.running(f"**{title}** · {text}", share, key=f"{key}_stop_{run.id}"):
                     jobs.cancel(job.id)
                     st.rerun()
+        elif job is not None and (done := kept(asks[0][0], run, asks[0][1], job)):
+            text = f"{job.reason} {done} are kept."
+            if states.failed(f"The measurement of {title} stopped", text, button="Go on", key=f"{key}_on_{run.id}"):
+                jobs.resume(job.id)
+                st.rerun()
         elif job is not None and job.state == "failed":
             text = f"{job.reason} Earlier results are kept."
             if states.failed(f"The measurement of {title} stopped", text, button="Measure again", key=f"{key}_again_{run.id}"):

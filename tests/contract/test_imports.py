@@ -18,7 +18,7 @@ MODULES = sorted(
 ANALYSES = sorted(path.stem for path in (ROOT / "core" / "analyses").glob("[a-z]*.py"))
 PAGES = sorted(path.stem for path in (ROOT / "pages").glob("[a-z]*.py"))
 #: where torch stands at the top of a file; elsewhere it is imported inside functions
-TORCH_AT_TOP = ("core/models/", "core/train/", "core/metrics/", "core/data/augment.py")
+TORCH_AT_TOP = ("core/models/", "core/train/", "core/metrics/", "core/data/augment.py", "core/data/corruptions/")
 
 BLOCK = """
 import sys

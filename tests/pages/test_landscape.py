@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import io, jobs, store
+from core import io, jobs, store, words
 from core.analyses import landscape
+from core.analyses._steps import plan
+from core.jobs import record
 from core.metrics.flatness import coarse_to_fine
 from core.run import Run
 from core.table import Measurement, check
@@ -245,8 +247,8 @@ def test_a_running_measurement_is_drawn_as_far_as_it_is(opened: Opened, shipped:
             assert len(values(panel)) == side, f"{rows} points"
             assert (states(panel) == surface.MEASURED).sum() == there
             assert np.isfinite(values(panel)).all()
-            assert panel["sub"] == f"{rows} of {len(whole.table) - 3} points so far"
-        assert "being measured" in text(app) and "nan" not in text(app)
+            assert panel["sub"] == f"{rows} of {words.count(len(whole.table) - landscape.Params().planes + 1)} points so far"
+        assert "measured <b>in part</b> so far" in text(app) and "nan" not in text(app)
         for rows in (9, 40, 500):
             assert len(charts(press(app, "ls_view", "contour"))) == 2 and "could not be shown" not in text(app), f"{rows} points"
         press(app, "ls_view", "surface")
@@ -279,6 +281,29 @@ def test_a_failed_measurement_says_why(opened: Opened, shipped: list[Run], queue
     assert "The measurement of ResNet-mini stopped" in text(app) and "The disk was full." in text(app)
     app.button(key=f"landscape_again_{shipped[0].id}").click().run()
     assert queued[0][1]["run"] == shipped[0].id
+
+
+def test_a_stopped_measurement_keeps_its_rows_and_goes_on(opened: Opened, shipped: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    params = landscape.Params()
+    asks = {"landscape": dataclasses.asdict(params)}
+    end = {"state": "cancelled", "cause": "user", "reason": "Stopped as asked."}
+    job = made_jobs.write("measure_rows", {"run": shipped[0].id, "asks": asks, "device": "auto"}, end=end)
+    points = [len(points) for _, points in plan(params)]
+    for row in (0, 1):
+        arrays = {
+            "nll": np.linspace(0.5, 2.0, points[row]), "l2": np.ones((points[row], 2)), "first": np.ones(params.images),
+            "checked": np.ones((1, 2)), "sums": np.zeros((5, params.images)), "on_ring": np.zeros((5, 2), int),
+            "precision": np.array("bf16"), "batches": np.array("0" * 16), "lengths": np.ones(2), "seconds": np.array(3.0),
+        }  # fmt: skip
+        (record.root() / job / "shards").mkdir(exist_ok=True)
+        np.savez(record.root() / job / "shards" / f"{row:05d}.npz", **arrays)
+    gone_on: list[str] = []
+    monkeypatch.setattr(jobs, "resume", gone_on.append)
+    app = opened("landscape")
+    assert f"Stopped as asked. 2 of {len(points)} parts are kept." in text(app)
+    assert given(app)["panels"][0]["sub"].startswith(f"{sum(points[:2])} of ")
+    app.button(key=f"landscape_on_{shipped[0].id}").click().run()
+    assert gone_on == [job] and not app.exception
 
 
 def test_nothing_on_stage_is_said(opened: Opened, checkout: object) -> None:
