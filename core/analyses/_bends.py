@@ -1,4 +1,4 @@
-"""Pictures of curvature: nets in lanes over one axis of eigenvalues, and what they come to over training.  Altair is imported inside.
+"""Pictures of curvature: nets in lanes over one axis of eigenvalues.  Altair is imported inside.
 
 Eigenvalues of one net span three powers of ten and both signs, so the axis is a signed logarithm: straight around zero, equal ratios
 are equal steps further out.  Densities are per step of that axis, so that areas are shares.
@@ -7,12 +7,14 @@ are equal steps further out.  Densities are per step of that axis, so that areas
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from core.chart import family_shape, family_token, tokens, x_title, y_title
+from core.chart import family_shape, family_token, tokens, x_title
+from core.words import MINUS
 
 if TYPE_CHECKING:
     import altair as alt
@@ -21,23 +23,24 @@ if TYPE_CHECKING:
 LANE, BASE, RISE = 112, 0.8, 0.68
 #: The part of the width that names stand in.
 NAMES = 0.34
+#: Below this width in px words are brief.
+NARROW = 420
 #: Half the width of what smooths a density, in steps of the axis (1 = a ratio of e far from zero).
 WIDTH = 0.18
-#: Moments of training in their order, as they stand under an axis.
-PHASES = {"init": "start", "warmup": "warm-up", "third": "1/3", "twothirds": "2/3", "end": "end"}
-
 Families = Mapping[str, str]
 
 
 class Signed:
     """The signed logarithm that puts several nets on one axis: `u` of an eigenvalue, and back."""
 
-    def __init__(self, values: Sequence[float] | np.ndarray) -> None:
+    def __init__(self, values: Sequence[float] | np.ndarray, room: float = 0.0) -> None:
+        """An axis for these values; `room` is what is left free at its right, as a share of it."""
         sizes = np.abs(np.asarray(values, dtype=float))
         sizes = sizes[sizes > 0]
         self.constant = float(10.0 ** np.floor(np.log10(np.median(sizes)))) if len(sizes) else 1.0
         u = self.u(np.asarray(values, dtype=float)) if len(values) else np.zeros(1)
         self.low, self.high = min(float(u.min()), 0.0) - 3 * WIDTH, max(float(u.max()), 0.0) + 3 * WIDTH
+        self.high += room * (self.high - self.low)
 
     def u(self, x: Any) -> Any:
         """Steps on the axis."""
@@ -48,12 +51,12 @@ class Signed:
         return np.sign(u) * self.constant * np.expm1(np.abs(u))
 
     def ticks(self) -> list[float]:
-        """Zero and powers of ten of both signs, none nearer to zero or its neighbour than a tenth of the axis."""
+        """Zero and powers of ten of both signs, none nearer to its neighbour than a tenth of the axis, or to zero than a sixteenth."""
         powers, found = self.constant * 10.0 ** np.arange(0, 9), [0.0]
         for sign, end in ((1, self.high), (-1, -self.low)):
             last = 0.0
             for power in powers:
-                if self.u(power) <= end and self.u(power) - last >= 0.1 * (self.high - self.low):
+                if self.u(power) <= end and self.u(power) - last >= (0.1 if last else 0.06) * (self.high - self.low):
                     found.append(float(sign * power))
                     last = self.u(power)
         return sorted(found)
@@ -98,7 +101,7 @@ def spectra(values: Mapping[str, np.ndarray], facts: pd.DataFrame, theme: str, f
     ], ignore_index=True)  # fmt: skip
     x, y = _x(signed, title), _y(len(values))
     base = alt.Chart(table).encode(
-        x=x, detail="net:N", color=_colour(list(values), families, c), tooltip=alt.Tooltip("said:N", title="95 %")
+        x=x, detail="net:N", color=colour_by_net(list(values), families, c), tooltip=alt.Tooltip("said:N", title="95 %")
     )
     area = base.encode(y=alt.Y("top:Q", scale=y, axis=None), y2="base:Q")
     ticks = facts[facts["mean"].notna()].assign(base=lambda t: t["net"].map({net: i + BASE for i, net in enumerate(values)}))
@@ -126,7 +129,7 @@ def ladder(table: pd.DataFrame, means: pd.DataFrame, facts: pd.DataFrame, theme:
     ends = means[["low", "high"]].to_numpy(dtype=float)
     signed, ranks = Signed(np.concatenate([table["eigenvalue"], ends[np.isfinite(ends)]])), int(table["rank"].max())
     rows = [rows.assign(y=rows["net"].map(nets) + 0.16 + 0.74 * (rows["rank"] - 0.5) / ranks) for rows in (table, means)]
-    y, colour = _y(len(nets)), _colour(list(nets), families, c)
+    y, colour = _y(len(nets)), colour_by_net(list(nets), families, c)
     tips = [
         alt.Tooltip("net:N"),
         alt.Tooltip("rank:Q"),
@@ -140,11 +143,9 @@ def ladder(table: pd.DataFrame, means: pd.DataFrame, facts: pd.DataFrame, theme:
     tips = [alt.Tooltip("net:N"), alt.Tooltip("rank:Q"), alt.Tooltip("mean:Q", format=",.2f"),
             alt.Tooltip("low:Q", title="95 % from", format=",.2f"),
             alt.Tooltip("high:Q", title="to", format=",.2f")]  # fmt: skip
-    shape = alt.Shape(
-        "net:N", scale=alt.Scale(domain=list(nets), range=[family_shape(_family(families, net)) for net in nets]), legend=None
-    )
+    shape = alt.Shape("net:N", scale=alt.Scale(domain=list(nets), range=[family_shape(family(families, net)) for net in nets]), legend=None)
     whisker = mean.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5, color=c["ink2"])
-    number = alt.Chart(rows[1]).mark_text(align="right", fontSize=12, color=c["muted"])
+    number = alt.Chart(rows[1]).mark_text(align="left", fontSize=12, color=c["muted"])
     layers = [
         dots.mark_point(size=34, filled=True, opacity=0.3).encode(color=colour),
         whisker.encode(x=alt.X("low:Q", scale=signed.scale()), x2="high:Q"),
@@ -159,104 +160,59 @@ def ladder(table: pd.DataFrame, means: pd.DataFrame, facts: pd.DataFrame, theme:
 
 
 def shares(
-    curves: Mapping[str, pd.DataFrame], signed: Signed, facts: pd.DataFrame, theme: str, families: Families, title: str
+    bars: pd.DataFrame, signed: Signed, facts: pd.DataFrame, theme: str, families: Families, title: str, level: float
 ) -> alt.LayerChart:
-    """A lane a net: the share of all eigenvalues near each place, by powers of ten.  `curves`: x, share; `facts` as in `spectra`."""
-    import altair as alt
+    """A lane a net: the share of all eigenvalues in each step of the axis, by powers of ten, and how many are flat, within ±`level`.
 
-    c, floor = tokens(theme), -7.0
-    said = dict(zip(facts["net"], facts["said"], strict=True))
-    parts = [
-        curve.assign(net=net, negative=curve["x"] < 0, base=i + BASE, said=said[net],
-                     top=i + BASE - RISE * (np.log10(np.maximum(curve["share"], 10.0**floor)) - floor) / -floor)
-        for i, (net, curve) in enumerate(curves.items())
-    ]  # fmt: skip
-    x, y = _x(signed, title), _y(len(curves))
-    base = alt.Chart(pd.concat(parts, ignore_index=True)).encode(x=x, detail="net:N", color=_colour(list(curves), families, c))
-    area = base.encode(y=alt.Y("top:Q", scale=y, axis=None), y2="base:Q", tooltip=[alt.Tooltip("said:N", title="spectrum")])
-    marks = pd.DataFrame([
-        {"y": i + BASE - RISE * (power - floor) / -floor, "text": text, "end": signed.x(signed.high), "start": signed.x(signed.low)}
-        for i in range(len(curves)) for power, text in ((0, "all"), (-3, "1 in 1,000"), (-6, "1 in a million"))
-    ])  # fmt: skip
-    at = alt.Chart(marks).encode(y=alt.Y("y:Q", scale=y, axis=None), x=alt.X("end:Q", scale=signed.scale()))
-    layers = [
-        at.encode(x2="start:Q").mark_rule(color=c["grid"], strokeWidth=1),
-        area.transform_filter("!datum.negative").mark_area(fillOpacity=0.15),
-        area.transform_filter("datum.negative").mark_area(fillOpacity=0.55),
-        base.encode(y=alt.Y("top:Q", scale=y, axis=None), order="x:Q").mark_line(strokeWidth=2.4),
-        at.mark_text(align="right", dy=-6, fontSize=12, color=c["muted"]).encode(text="text:N"),
-        *_names(facts, curves, families, c, y),
-    ]
-    return _whole(layers, signed, len(curves), theme)
-
-
-def phases(
-    table: pd.DataFrame, theme: str, families: Families, *, title: str, shown: str, unit: str = "", height: int = 150
-) -> alt.LayerChart:
-    """Lines over training with 95 % whiskers, dotted where the phase shown is, names at the ends; a gap is crossed by dashes.
-
-    `table`: net, phase, value, low, high.  A click on a point selects its phase (selection `phase`).
+    `bars`: net, low, high, share, said.  `facts` as in `spectra`, with flat [0 to 1] and flat_text.
     """
     import altair as alt
 
-    from core.analyses._pictures import layered
+    c, floor, nets = tokens(theme), -7.0, {net: i for i, net in enumerate(facts["net"])}
 
-    c, places = tokens(theme), {phase: i for i, phase in enumerate(PHASES)}
-    table = table.assign(x=table["phase"].map(places).astype(float)).sort_values(["net", "x"], ignore_index=True)
-    nets = list(dict.fromkeys(table["net"]))
-    high = float(np.nanmax(table[["value", "high"]].to_numpy(dtype=float)))
-    y_scale = alt.Scale(domain=[0.0, high * 1.04 or 1.0], nice=False)
-    ends = [*table["x"], *([float(places[shown])] if shown in places else [])]  # the phase shown may not be measured
-    first, last = min(ends), max(ends)
-    x_scale = alt.Scale(domain=[first - 0.15, last + 0.15 + 0.42 * max(last - first, 1.0)], nice=False)
-    words = " : ".join(f"datum.value == {i} ? '{word}'" for i, word in enumerate(PHASES.values())) + " : ''"
-    axis = alt.Axis(values=list(range(int(first), int(last) + 1)), labelExpr=words, title=None, labelOverlap=True)
-    x, y = alt.X("x:Q", scale=x_scale, axis=axis), alt.Y("value:Q", scale=y_scale, axis=alt.Axis(**y_title(title), tickCount=3))
-    colour = _colour(nets, families, c)
-    shape = alt.Shape("net:N", scale=alt.Scale(domain=nets, range=[family_shape(_family(families, net)) for net in nets]), legend=None)
-    steps = table.assign(x1=table.groupby("net")["x"].shift(-1), y1=table.groupby("net")["value"].shift(-1)).dropna(
-        subset=["x1", "y1", "value"]
+    def raised(table: pd.DataFrame, share: str) -> pd.DataFrame:
+        base, powers = table["net"].map(nets) + BASE, np.log10(np.maximum(table[share].to_numpy(dtype=float), 10 ** (floor + 0.2)))
+        return table.assign(base=base, top=base - RISE * (powers - floor) / -floor)
+
+    y, colour, tip = _y(len(nets)), colour_by_net(list(nets), families, c), alt.Tooltip("said:N", title="share")
+    gap = {"xOffset": 0.5, "x2Offset": -0.5}
+    marks = pd.DataFrame([
+        {"y": i + BASE - RISE * (power - floor) / -floor, "text": text, "brief": brief, "end": signed.x(signed.high),
+         "start": signed.x(signed.low)}
+        for i in range(len(nets))
+        for power, text, brief in ((0, "all", "all"), (-3, "1 in 1,000", "1 in 10³"), (-6, "1 in a million", "1 in 10⁶"))
+    ])  # fmt: skip
+    at = alt.Chart(marks).encode(y=alt.Y("y:Q", scale=y, axis=None), x=alt.X("end:Q", scale=signed.scale(), axis=_axis(signed, title)))
+    bar = alt.Chart(raised(bars, "share")).encode(
+        x=alt.X("low:Q", scale=signed.scale()), x2="high:Q", y=alt.Y("top:Q", scale=y, axis=None), color=colour, tooltip=tip
     )
-    steps = steps.assign(whole=steps["x1"] - steps["x"] == 1)
-    tips = [alt.Tooltip("net:N"), alt.Tooltip("value:Q", title=title, format=".3~g"),
-            alt.Tooltip("low:Q", title="95 % from", format=".3~g"),
-            alt.Tooltip("high:Q", title="to", format=".3~g")]  # fmt: skip
-    line = alt.Chart(steps).encode(x=x, y=y, x2="x1:Q", y2="y1:Q", color=colour)
-    points = alt.Chart(table).encode(x=x, y=y, color=colour)
-    pick = alt.selection_point(name="phase", fields=["phase"], on="click", empty=False)
-    ends = _apart(table.dropna(subset=["value"]).groupby("net", sort=False).tail(1), 15 * high / height)
-    name = alt.Chart(ends).mark_text(align="left", dx=10, fontSize=12, color=c["ink"], clip=False)
+    flat = alt.Chart(raised(facts, "flat").assign(low=-level, high=level)).encode(y=alt.Y("top:Q", scale=y, axis=None))
+    at_high = flat.encode(x=alt.X("high:Q", scale=signed.scale()))
     layers = [
-        line.transform_filter("datum.whole").mark_rule(strokeWidth=2.4),
-        line.transform_filter("!datum.whole").mark_rule(strokeWidth=1.6, strokeDash=[5, 4]),
-        points.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.5).encode(y=alt.Y("low:Q", scale=y_scale), y2="high:Q"),
-        points.mark_point(size=80, filled=True, opacity=1, cursor="pointer").encode(shape=shape, tooltip=tips).add_params(pick),
-        name.encode(x=alt.X("x:Q", scale=x_scale), y=alt.Y("place:Q", scale=y_scale), text="net:N"),
+        at.encode(x2="start:Q").mark_rule(color=c["grid"], strokeWidth=1),
+        bar.transform_filter("datum.low >= 0").mark_rect(fillOpacity=0.2, **gap).encode(y2="base:Q"),
+        bar.transform_filter("datum.low < 0").mark_rect(fillOpacity=0.85, **gap).encode(y2="base:Q"),
+        bar.mark_rule(strokeWidth=2.4, strokeCap="butt"),
+        at_high.mark_rect(color=c["line"]).encode(x2="low:Q", y2="base:Q", tooltip=alt.Tooltip("flat_text:N", title="share")),
+        at_high.mark_rule(strokeWidth=2.4, color=c["faint"], strokeCap="butt").encode(x2="low:Q"),
+        at_high.mark_text(align="left", dx=6, dy=9, fontSize=12, color=c["ink2"]).encode(text="flat_text:N"),
+        at.mark_text(align="right", dy=-6, fontSize=12, color=c["muted"], text=alt.expr(f"width < {NARROW} ? datum.brief : datum.text")),
+        *_names(facts, nets, families, c, y),
     ]
-    if shown in places:
-        here = alt.Chart(pd.DataFrame({"x": [float(places[shown])]})).mark_rule(color=c["ink"], strokeWidth=1.5, strokeDash=[2, 3])
-        layers.insert(0, here.encode(x=alt.X("x:Q", scale=x_scale, axis=axis)))
-    return layered(layers, f"{title} over training", height)
+    return _whole(layers, signed, len(nets), theme)
 
 
-def _apart(ends: pd.DataFrame, least: float) -> pd.DataFrame:
-    """Places for names, in the order of their values and at least so far apart."""
-    ends = ends.sort_values("value", ignore_index=True)
-    place = ends["value"].to_numpy(dtype=float).copy()
-    for i in range(1, len(place)):
-        place[i] = max(place[i], place[i - 1] + least)
-    return ends.assign(place=place - max(0.0, (place - ends["value"]).max() / 2) if len(place) else place)
-
-
-def _family(families: Families, net: str) -> str:
+def family(families: Families, net: str) -> str:
+    """The family of a net; `conv` if nothing is known of it."""
     return families.get(net, "conv")
 
 
-def _colour(nets: Sequence[str], families: Families, c: dict[str, str]) -> alt.Color:
+def colour_by_net(nets: Sequence[str], families: Families, c: dict[str, str]) -> alt.Color:
+    """Each net in the colour of its family."""
     import altair as alt
 
     return alt.Color(
-        "net:N", scale=alt.Scale(domain=list(nets), range=[c[family_token(_family(families, net))] for net in nets]), legend=None
+        "net:N", scale=alt.Scale(domain=list(nets), range=[c[family_token(family(families, net))] for net in nets]), legend=None
     )
 
 
@@ -267,9 +223,28 @@ def _x(signed: Signed, title: str) -> alt.X:
 
 
 def _axis(signed: Signed, title: str) -> alt.Axis:
+    ticks = signed.ticks()
+    return labelled(ticks, [written(tick) for tick in ticks], **x_title(title))
+
+
+def labelled(values: Sequence[float], texts: Sequence[str], **settings: Any) -> alt.Axis:
+    """An axis with these ticks and texts, all of them: with a smaller count Vega would leave some out."""
     import altair as alt
 
-    return alt.Axis(values=signed.ticks(), labelExpr="format(datum.value, ',')", labelOverlap=False, grid=False, **x_title(title))
+    said = _said(values, texts)
+    return alt.Axis(values=values, tickCount=len(values), labelExpr=said, labelOverlap=False, labelFlush=False, grid=False, **settings)
+
+
+def written(tick: float) -> str:
+    """A power of ten as a reader expects it: 1,000, 0.1, −10."""
+    digits = max(0, -int(np.floor(np.log10(abs(tick))))) if tick else 0
+    return f"{tick:,.{digits}f}".replace("-", MINUS)
+
+
+def _said(values: Sequence[float], texts: Sequence[str]) -> str:
+    """The expression that labels each value of an axis with its text, whatever rounding the axis does to it."""
+    middles = [(one + other) / 2 for one, other in pairwise(values)]
+    return "".join(f"datum.value < {middle} ? '{text}' : " for middle, text in zip(middles, texts, strict=False)) + f"'{texts[-1]}'"
 
 
 def _y(lanes: int) -> alt.Scale:
@@ -286,10 +261,12 @@ def _names(facts: pd.DataFrame, nets: Sequence[str] | Mapping[str, Any], familie
     rows = facts.assign(middle=facts["net"].map(order) + BASE - 0.3)
     base = alt.Chart(rows).encode(y=alt.Y("middle:Q", scale=y, axis=None), tooltip=alt.Tooltip("said:N", title="95 %"))
     shape = alt.Shape(
-        "net:N", scale=alt.Scale(domain=list(order), range=[family_shape(_family(families, net)) for net in order]), legend=None
+        "net:N", scale=alt.Scale(domain=list(order), range=[family_shape(family(families, net)) for net in order]), legend=None
     )
     return [
-        base.mark_point(size=110, filled=True, opacity=1).encode(x=alt.XValue(8), shape=shape, color=_colour(list(order), families, c)),
+        base.mark_point(size=110, filled=True, opacity=1).encode(
+            x=alt.XValue(8), shape=shape, color=colour_by_net(list(order), families, c)
+        ),
         base.mark_text(align="left", fontSize=13, fontWeight=600, color=c["ink"]).encode(x=alt.XValue(20), text="net:N"),
         base.mark_text(align="left", fontSize=12, dy=17, color=c["ink2"]).encode(x=alt.XValue(20), text="share:N"),
     ]

@@ -71,10 +71,10 @@ def takeaway(found: Mapping[str, Found], radius: float = 0.4) -> str:
         both = f"{words.plain(rises[flat])} for {flat} and {words.plain(rises[steep])} for {steep}"
         return f"Around the trained weights, the loss rises by {both}; **which rises slower is not clear**{gone}."
     digits = 1 if low >= 1.05 or low <= 1 else 2
-    interval = f"{_over(found[flat], found[steep])}: {words.plain(low, digits)} to {words.plain(high, digits)}"
+    interval = f"at {radius:g} of a step; {_over(found[flat], found[steep])}: {words.plain(low, digits)} to {words.plain(high, digits)}"
     said = words.plain(times, digits)
     if low <= 1:
-        unclear = f"**whether {flat}’s loss rises slower** than {steep}’s **is not clear** (ratio {said}, {interval})"
+        unclear = f"**whether {flat}’s loss rises slower** than {steep}’s **is not clear** (ratio {said} {interval})"
         return f"Around the trained weights, {unclear}{gone}."
     return f"Around the trained weights, **{flat}’s loss rises {said} times slower** than {steep}’s ({interval}){gone}."
 

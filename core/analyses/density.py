@@ -5,11 +5,12 @@ the hundreds of thousands of directions are flat, and a few stick out.
 
 **Formula.** For the mean loss of several hundred training images, all together, with their augmentation and soft labels: for a random
 vector v of ±1/√n, `steps` of Lanczos with full reorthogonalisation on exact products H·v give nodes θ and weights τ² whose sums are the
-moments vᵀHᵏv; the mean over vectors ("probes") estimates the density φ(λ) = 1/n · Σ δ(λ − λᵢ). The curve is
-Σ τ² · max(0, 1 − |u(λ) − u(θ)| / h): the share of eigenvalues near λ on the signed logarithm u of the axis, h = 0.18 of its steps.
+moments vᵀHᵏv; the mean over vectors ("probes") estimates the density φ(λ) = 1/n · Σ δ(λ − λᵢ). A bar is Σ τ² of the nodes in a quarter
+step of the axis, a signed logarithm; nothing is smoothed. Nodes between −1 and 1 count as flat whatever their sign, a unit step along
+them changes the loss by less than half a nat: they stand for nearly all directions, of which each may bend a little either way.
 
-**How to read it.** The peak at zero holds nearly all directions. What lies far out at the right are the few steep ones, often about as
-many as classes; what lies left of zero bends down. The height is a logarithm: one line down is a thousandth.
+**How to read it.** The grey bar holds nearly all directions: they are flat. What lies far out at the right are the few steep
+ones, often about as many as classes; what lies left of zero, filled, bends down. The height is a logarithm: one line down is a thousandth.
 
 **What it cannot say.** A probe sees the ends and the moments exactly but not single eigenvalues inside: a node stands for all near it. A
 share of one in n is a single direction, and a probe can weigh it several times too light or too heavy. This is the loss of all images
@@ -42,6 +43,8 @@ from core.table import Column, Measurement
 
 #: Images whose graph is kept at a time, and how many bytes all kept graphs may take; beyond that a graph is made anew for each product.
 CHUNK, KEPT = 64, 2 * 2**30
+#: What counts as flat, the same for all nets and moments: nearer to zero the probes do not tell.  The width of a bar in steps of the axis.
+FLAT, STEP = 1.0, 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,13 +119,28 @@ def gather(run: Run, params: Params, rows: Mapping[int, Arrays]) -> Measurement:
     return Measurement(table=table, notes=notes)
 
 
-def curve(table: pd.DataFrame, x: np.ndarray, u: Callable[[Any], Any], width: float) -> np.ndarray:
-    """Share of all eigenvalues near each x, mean over probes: each node counts within `width` steps on the axis `u`, less with distance.
+def flat(table: pd.DataFrame) -> pd.Series:
+    """Which nodes are flat, whatever their sign."""
+    return table["node"].abs() <= FLAT
 
-    Nothing leaks further: the peak at zero holds nearly all, and a bell's tail would look as if many directions bent down.
+
+def bars(table: pd.DataFrame, u: Callable[[Any], Any]) -> pd.DataFrame:
+    """low, high, share: the part of all eigenvalues in each step of the axis `u` that holds a node, mean over probes, flat ones left out.
+
+    Steps are cut at zero, so that nothing that bends up looks as if it bent down.
     """
-    near = np.maximum(1 - np.abs(u(np.asarray(x, dtype=float))[:, None] - u(table["node"].to_numpy())) / width, 0.0)
-    return near @ table["weight"].to_numpy() / table["probe"].nunique()
+    bent = table[~flat(table)]
+    steps = np.floor(u(bent["node"].to_numpy()) / STEP).astype(int)
+    found = (bent["weight"] / table["probe"].nunique()).groupby(steps).sum()
+    return pd.DataFrame({"low": STEP * found.index, "high": STEP * (found.index + 1), "share": found.to_numpy()})
+
+
+def shares(table: pd.DataFrame) -> dict[str, float]:
+    """`flat`, `down`, `up`: parts of all directions [0 to 1] by the weights of the nodes, mean over probes."""
+    level, parts = flat(table), {}
+    for name, rows in (("flat", level), ("down", ~level & (table["node"] < 0)), ("up", ~level & (table["node"] > 0))):
+        parts[name] = float(table.loc[rows, "weight"].sum() / table["probe"].nunique())
+    return parts
 
 
 def moments(table: pd.DataFrame) -> tuple[float, float]:
@@ -137,12 +155,28 @@ def ends(table: pd.DataFrame) -> tuple[float, float]:
 
 
 def takeaway(found: Mapping[str, pd.DataFrame], phase: str = "end") -> str:
-    """How steep the steepest direction is and how deep the deepest, of the loss of all images; "" for none."""
-    said = [f"**from {short(ends(table)[0])} to {short(ends(table)[1])}** for {net}" for net, table in found.items()]
-    if not said:
+    """How many directions are flat, how many bend down, and how steep the steepest is, of the loss of all images; "" for none."""
+    if not found:
         return ""
-    images = words.count(int(next(iter(found.values()))["images"].iloc[0]))
-    return f"{WHEN.get(phase, WHEN['end'])} the eigenvalues of the loss of {images} images together range {words.seq(said)}."
+    of, when = {net: shares(table) for net, table in found.items()}, WHEN.get(phase, WHEN["end"])
+    least, down = min(one["flat"] for one in of.values()), [f"**{_rarely(one['down'])}** of {net}’s" for net, one in of.items()]
+    said = f"{when} {'at least ' if len(of) > 1 else ''}**{_part(least)}** of directions are flat; {words.seq(down)} bend down"
+    if len(of) > 2:  # two lines at most
+        return f"{said}."
+    up = words.seq([f"**{short(ends(table)[1])}**" for table in found.values()])
+    return f"{said}, the steepest {'bends' if len(of) == 1 else 'bend'} up by {up}."
+
+
+def _part(share: float) -> str:
+    """98.7 %, 99.98 %."""
+    return words.percent(share, 2 if 0.9995 <= share < 1 else 1)
+
+
+def _rarely(share: float) -> str:
+    """1.2 %, 1 in 8,200, none."""
+    if share >= 0.01:
+        return words.percent(share)
+    return f"1 in {words.count(int(float(f'{1 / share:.2g}')))}" if share else "none"
 
 
 def chart(table: pd.DataFrame, theme: str = "light", *, net: str = "this net", family: str = "conv", **_settings: Any) -> Any:
@@ -156,18 +190,20 @@ def chart_lanes(found: Mapping[str, pd.DataFrame], theme: str = "light", *, fami
 
     # weights below a millionth of a direction are rounding
     kept = {net: table[table["weight"] > 1e-12] for net, table in found.items()}
-    signed = _bends.Signed(pd.concat([table["node"][table["node"].abs() > 1e-2 * table["node"].abs().max()] for table in kept.values()]))
-    steps = np.linspace(signed.low, signed.high, 480)
-    x = signed.x(np.unique(np.concatenate([steps, [0.0]])))
-    curves, facts = {}, []
+    far = [table["node"][table["node"].abs() > 1e-2 * table["node"].abs().max()] for table in kept.values()]
+    signed = _bends.Signed(pd.concat(far), room=0.2)
+    drawn, facts = [], []
     for net, table in kept.items():
-        curves[net] = pd.DataFrame({"x": x, "share": curve(table, x, signed.u, _bends.WIDTH)})
-        low, high = ends(table)
-        below = float(table.loc[table["node"] < -1e-2 * table["node"].abs().max(), "weight"].sum() / table["probe"].nunique())
-        said = f"{net}: from {short(low)} to {short(high)}, {table['probe'].nunique()} probes"
-        facts.append((net, f"{short(low)} to {short(high)}", np.nan, "", f"{said}; {below:.1e} of all clearly below zero"))
-    table = pd.DataFrame(facts, columns=["net", "share", "mean", "mean_text", "said"])
-    return _bends.shares(curves, signed, table, theme, families, "Hessian eigenvalues, signed log")
+        lanes, of, (low, high) = bars(table, signed.u), shares(table), ends(table)
+        lanes = lanes.assign(net=net, low=signed.x(lanes["low"]), high=signed.x(lanes["high"]))
+        lanes.loc[lanes["low"].between(0, FLAT), "low"], lanes.loc[lanes["high"].between(-FLAT, 0), "high"] = FLAT, -FLAT
+        lanes["said"] = [f"{short(a)} to {short(b)}: {_rarely(s)}" for a, b, s in lanes[["low", "high", "share"]].itertuples(index=False)]
+        drawn.append(lanes)
+        said = f"{net}: from {short(low)} to {short(high)}; {_part(of['flat'])} flat, {_rarely(of['down'])} down, {_rarely(of['up'])} up"
+        said += f"; {words.some(table['probe'].nunique(), 'probe')}"
+        facts.append((net, f"{_rarely(of['down'])} down", np.nan, "", said, of["flat"], f"{_part(of['flat'])} flat"))
+    table = pd.DataFrame(facts, columns=["net", "share", "mean", "mean_text", "said", "flat", "flat_text"])
+    return _bends.shares(pd.concat(drawn, ignore_index=True), signed, table, theme, families, "Hessian eigenvalues, signed log", FLAT)
 
 
 def cost(arch: Architecture, image_size: int, params: Params) -> float:

@@ -185,15 +185,15 @@ def takeaway(found: Mapping[str, pd.DataFrame], phase: str = "end") -> str:
     two = pair(found[sharp], found[flat])
     if not two["ratio_low"] > 1:
         shares = words.seq([f"**{words.percent(said[title]['nep'])}**" for title in (flat, sharp)])
-        limits = f", {_times(two['ratio_low'])} to {_times(two['ratio_high'])}" if two["ratio_low"] == two["ratio_low"] else ""
+        ratio, limits = _times(two)
         return (
-            f"{when} it is **not clear** whether {flat}’s loss is flatter than {sharp}’s ({_times(two['ratio'])} times{limits}); "
+            f"{when} it is **not clear** whether {flat}’s loss is flatter than {sharp}’s ({ratio} times{f', {limits}' if limits else ''}); "
             f"{shares} of their leading eigenvalues are negative."
         )
-    more = pair(found[flat], found[sharp])["difference_low"] > 0
+    more, (ratio, limits) = pair(found[flat], found[sharp])["difference_low"] > 0, _times(two)
     return (
-        f"{when} {flat}’s loss is **{_times(two['ratio'])} times flatter** than {sharp}’s ({_times(two['ratio_low'])} to "
-        f"{_times(two['ratio_high'])}), {'but' if more else 'and'} {_negative(said[flat], 'of its')}."
+        f"{when} {flat}’s loss is **{ratio} times flatter** than {sharp}’s ({limits}), "
+        f"{'but' if more else 'and'} {_negative(said[flat], 'of its')}."
     )
 
 
@@ -214,9 +214,12 @@ def short(value: float) -> str:
     return words.plain(value, 0 if size >= 100 else 1 if size >= 10 else 2)
 
 
-def _times(ratio: float) -> str:
-    """A factor to two digits: 12, 4.2, 1.08."""
-    return words.plain(ratio, 0 if ratio >= 9.95 else 1 if ratio >= 1.95 else 2).removesuffix(".0")
+def _times(two: Mapping[str, float]) -> tuple[str, str]:
+    """A factor and its 95 % limits, all to as many digits as the lowest needs; "" for limits that are not known."""
+    ratio, low, high = two["ratio"], two["ratio_low"], two["ratio_high"]
+    least = low if low == low else ratio
+    digits = 0 if least >= 9.95 else 1 if least >= 1.05 else 2
+    return words.plain(ratio, digits), f"{words.plain(low, digits)} to {words.plain(high, digits)}" if low == low else ""
 
 
 def cost(arch: Architecture, image_size: int, params: Params) -> float:
@@ -266,10 +269,10 @@ def chart_phases(
     height: int = 150,
 ) -> Any:  # fmt: skip
     """NEP (`nep`, in %) or APE (`ape`) over training, from tables by phase and net; dotted at `phase`."""
-    from core.analyses import _bends
+    from core.analyses import _trends
 
     table = over_phases(found, which)
-    return _bends.phases(table, theme, families, title=TITLES[which], shown=phase, height=height)
+    return _trends.phases(table, theme, families, title=TITLES[which], shown=phase, height=height)
 
 
 #: What the two numbers are called on screen.
@@ -291,7 +294,7 @@ def over_phases(found: Mapping[str, Mapping[str, pd.DataFrame]], which: str) -> 
 
 def say_phases(found: Mapping[str, Mapping[str, pd.DataFrame]], which: str) -> str:
     """What a chart over training shows, for who cannot see it."""
-    from core.analyses._bends import PHASES
+    from core.analyses._trends import PHASES
 
     said = []
     for net, rows in over_phases(found, which).groupby("net", sort=False):

@@ -64,7 +64,7 @@ def _said(which: str, keys: list[Any], _found: dict[str, dict[str, pd.DataFrame]
 def draw_all(runs: Sequence[Run], shown: Shown, over: Over, phase: str, view: str, takeaway: str) -> Any:
     """Lanes at left, the two charts over training at right, one foot line for both; the place of the lanes while there are none."""
     named, families = names(runs), {name: pickers.family(run) for run, name in zip(runs, names(runs).values(), strict=True)}
-    left, right = st.columns([13, 6], gap="medium")
+    left, right = st.columns([2, 1], gap="medium")
     charts: dict[str, Any] = {}
     if shown.answers:
         charts["lanes"] = lanes(tables(shown.answers, named), view, families)
@@ -100,7 +100,7 @@ def trends(found: dict[str, dict[str, pd.DataFrame]], families: dict[str, str], 
 
         charts[which], chart = make, f"curvature_{which}_{phase}"
         draw(make, [which, phase, keys], chart, _said(which, keys, found), on_select=lambda chart=chart: clicked(chart), selection="phase")
-    parts.sub("Dotted line: the moment shown. Bars: 95 % over mini-batches.")
+    parts.sub("Dotted line: the moment shown, a click moves it. Bars: 95 % over mini-batches.")
     return charts
 
 
@@ -165,7 +165,7 @@ def _density(shown: Shown) -> list[str]:
         seen = words.some(answer.table["probe"].nunique(), "probe")
         return f"{words.count(p['images'])} {images} together, {seen} of {p['steps']} steps, seed {p['seed']}"
 
-    return [f"{_each(shown, probes)}."]
+    return [f"{_each(shown, probes)}.", "Flat: between −1 and 1."]
 
 
 def _beside(shown: Shown, over: Over, view: str) -> str:

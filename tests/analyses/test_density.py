@@ -56,20 +56,27 @@ def table(nodes: list[float], weights: list[float], probe: int = 0) -> pd.DataFr
     return pd.DataFrame({"probe": probe, "node": nodes, "weight": weights, "images": 256, "seed": 0})
 
 
-def test_the_curve_is_the_share_near_a_value():
-    two = pd.concat([table([0.0, 100.0], [0.9, 0.1]), table([0.0, 100.0], [0.7, 0.3], 1)])
-    signed = _bends.Signed([100.0, -1.0])
-    found = density.curve(two, np.array([0.0, 100.0, 10.0]), signed.u, _bends.WIDTH)
-    assert found[:2] == pytest.approx([0.8, 0.2], abs=1e-6) and found[2] < 0.2 * 0.01
+def test_bars_hold_the_weights_and_never_cross_zero():
+    """Two probes, their mean in each quarter step; what lies between -1 and 1 is flat and in no bar."""
+    two = pd.concat([table([-2.0, 0.0, 100.0], [0.1, 0.8, 0.1]), table([-0.5, 1.5, 100.0], [0.6, 0.1, 0.3], 1)])
+    signed = _bends.Signed([100.0, -1.0, 30.0])
+    found = density.bars(two, signed.u)
+    assert found["share"].tolist() == pytest.approx([0.05, 0.05, 0.2]) and found["low"].tolist()[:2] == [-0.25, 0.0]
+    assert ((found["low"] >= 0) | (found["high"] <= 0)).all()
+    assert density.shares(two) == pytest.approx({"flat": 0.7, "down": 0.05, "up": 0.25})
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_what_is_said_and_drawn(theme):
     found = {"A": table([-3.0, 0.01, 40.0], [1e-4, 0.9998, 1e-4]), "B": table([-0.5, 0.0, 900.0], [1e-3, 0.998, 1e-3])}
     assert density.takeaway(found, "warmup") == (
-        "At the end of warm-up the eigenvalues of the loss of 256 images together range **from −3.00 to 40.0** for A and "
-        "**from −0.50 to 900** for B."
+        "At the end of warm-up at least **99.9 %** of directions are flat; **1 in 10,000** of A’s and **none** of B’s bend down, "
+        "the steepest bend up by **40.0** and **900**."
+    )
+    assert density.takeaway({"A": found["A"]}) == (
+        "At the end of training **99.98 %** of directions are flat; **1 in 10,000** of A’s bend down, the steepest bends up by **40.0**."
     )
     assert density.takeaway({}) == ""
     told = str(density.chart_lanes(found, theme, families={"A": "conv", "B": "msa"}).to_dict())
-    assert "1 in a million" in told and "−3.00 to 40.0" in told
+    for said in ("1 in a million", "1 in 10,000 down", "A: from −3.00 to 40.0; 99.98 % flat", "none down"):
+        assert said in told

@@ -228,7 +228,7 @@ def test_numbers_over_training():
 
 
 def test_names_at_line_ends_stand_apart():
-    from core.analyses._bends import _apart
+    from core.analyses._trends import _apart
 
     ends = _apart(pd.DataFrame({"net": ["A", "B", "C"], "value": [1.0, 1.1, 1.2]}), 1.0)
     assert (np.diff(ends["place"]) >= 1 - 1e-9).all()

@@ -335,13 +335,13 @@ def test_the_sentence_compares_and_says_what_is_not_clear():
     asked = params(side=11, planes=4)
     flat, steep = made(lambda x, y: 1 + x**2 + y**2, asked), made(lambda x, y: 0.5 + 2.4 * (x**2 + y**2), asked)
     assert landscape.takeaway({"ResNet": found(steep), "ViT": found(flat)}) == (
-        "Around the trained weights, **ViT’s loss rises 2.4 times slower** than ResNet’s (95 %: 2.4 to 2.4)."
+        "Around the trained weights, **ViT’s loss rises 2.4 times slower** than ResNet’s (at 0.4 of a step; 95 %: 2.4 to 2.4)."
     )
     assert landscape.ratio(found(steep), found(flat), 0.4) == pytest.approx((2.4, 2.4, 2.4), rel=1e-4)
     other = made(lambda x, y: 1 + 1.01 * (x**2 + y**2), asked, "other", spread_over=1.0)
     unclear = landscape.takeaway({"A": found(other), "B": found(flat)})
     assert unclear.startswith(
-        "Around the trained weights, **whether B’s loss rises slower** than A’s **is not clear** (ratio 1.0, 95 %: 0."
+        "Around the trained weights, **whether B’s loss rises slower** than A’s **is not clear** (ratio 1.0 at 0.4 of a step; 95 %: 0."
     )
     alone = landscape.takeaway({"B": found(made(lambda x, y: 1 + x**2 + y**2, params(side=11)))})
     assert "**B’s loss rises by 0.22 at 0.4 of a step** (95 % over images, one pair of directions: 0.2" in alone

@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import io, jobs, store
-from core.analyses import density, hessian
+from core.analyses import _bends, density, hessian
 from core.jobs import record
 from core.run import Run
 from core.table import Measurement, check
@@ -51,14 +51,16 @@ def notes(**changes: Any) -> dict[str, Any]:
     return {"batches": "0123456789abcdef", "said": "augmented training images", "weight_decay": 0.0005, **changes}
 
 
-def keep(run: Run, phase: str, table: pd.DataFrame | None = None, told: dict[str, Any] | None = None, **params: Any) -> dict[str, Any]:
+def keep(
+    run: Run, phase: str, table: pd.DataFrame | None = None, told: dict[str, Any] | None = None, shipped: bool = True, **params: Any
+) -> dict[str, Any]:
     """Stores an answer as the measurement would."""
     table = values(run, phase) if table is None else table
     check(table, hessian.ANALYSIS.columns)
     asked = dataclasses.asdict(hessian.Params(phase=phase, **params))
     manifest = {"params": asked, "version": hessian.ANALYSIS.version, "phase": phase}
     key = io.digest({"of": run.id, "version": manifest["version"], **asked})
-    store.save_result(run.id, "hessian", key, Measurement(table=table, notes=told or notes()), manifest, shipped=True)
+    store.save_result(run.id, "hessian", key, Measurement(table=table, notes=told or notes()), manifest, shipped=shipped)
     return manifest
 
 
@@ -273,13 +275,45 @@ def test_a_moment_that_is_missing_beside_a_whole_picture_is_offered_quietly(open
     assert [args for _, args, *_ in queued] == [question(filled[1], phase="third")]
 
 
-def test_a_missing_moment_breaks_the_line(opened: Opened, filled: list[Run]) -> None:
-    """The point before the gap and the point after it are joined by dashes, and the gap has no point."""
-    for place in (store.folder(filled[1].id) / "results" / "hessian").iterdir():
-        if io.read_json(place / "manifest.json")["params"]["phase"] == "third":
-            (place / "manifest.json").unlink()
-    whole = json.dumps([json.loads(chart.proto.spec) for chart in charts(opened("curvature"))[1:]])
-    assert "strokeDash" in whole
+def drawn(found: dict[str, dict[str, pd.DataFrame]]) -> dict[str, Any]:
+    """The chart of shares over training as Vega-Lite, tables inside."""
+    return hessian.chart_phases(found, which="nep", families={}, phase="warmup").to_dict()
+
+
+def test_a_missing_moment_breaks_the_line(shipped: list[Run]) -> None:
+    """No line crosses the gap; the axis keeps its five moments, and a click at each of them is taken."""
+    found = {phase: {run.name: values(run, phase) for run in shipped} for phase in PHASES}
+    del found["third"]["ViT-mini"]
+    chart = drawn(found)
+    lines = next(layer for layer in chart["layer"] if "y2" in layer["encoding"] and "x2" in layer["encoding"])
+    rows = pd.DataFrame(chart["datasets"][lines["data"]["name"]])
+    assert rows.groupby("net")["phase"].agg(list).to_dict() == {
+        "AlterNet-mini": ["init", "warmup", "third", "twothirds"],
+        "ResNet-mini": ["init", "warmup", "third", "twothirds"],
+        "ViT-mini": ["init", "twothirds"],
+    }
+    assert chart["layer"][0]["encoding"]["x"]["axis"]["values"] == [0, 1, 2, 3, 4]
+    taken = next(layer for layer in chart["layer"] if "name" in layer)
+    assert [row["phase"] for row in chart["datasets"][taken["data"]["name"]]] == list(PHASES)
+
+
+def test_nets_with_equal_values_stand_side_by_side(shipped: list[Run]) -> None:
+    """Their whiskers would hide each other; and what all names end in is said once, in the lanes."""
+    chart = drawn({"warmup": dict.fromkeys((run.name for run in shipped), values(shipped[0]))})
+    rows = pd.concat([pd.DataFrame(rows) for rows in chart["datasets"].values()])
+    places = rows.dropna(subset=["low"]).groupby("net")["x"].first()
+    assert places.nunique() == 3 and places.between(0.8, 1.2).all()
+    assert set(rows["said"].dropna()) == {"ResNet", "ViT", "AlterNet"}
+
+
+def test_every_tick_is_written_as_a_number() -> None:
+    """No 1e+1, a real minus, and as many ticks asked for as there are: Vega leaves some out otherwise."""
+    signed = _bends.Signed([-3000.0, -20.0, 5.0, 40.0, 9000.0])
+    assert [_bends.written(tick) for tick in signed.ticks()] == ["−1,000", "−100", "0", "100", "1,000", "10,000"]
+    assert [_bends.written(tick) for tick in (0.01, -0.1, 10.0, 1e6)] == ["0.01", "−0.1", "10", "1,000,000"]
+    table = pd.DataFrame({"batch": [0, 1], "rank": 1, "eigenvalue": [-3000.0, 9000.0], "converged": True})
+    axis = hessian.chart_spectra({"A": table}, families={}).to_dict()["layer"][0]["encoding"]["x"]["axis"]
+    assert axis["tickCount"] == len(axis["values"]) and "'−1,000'" in axis["labelExpr"]
 
 
 def test_a_moment_without_weights_cannot_be_measured_and_it_is_said(opened: Opened, shipped: list[Run], queued: list[tuple]) -> None:
@@ -387,8 +421,8 @@ def test_a_failed_measurement_says_why_and_goes_on(opened: Opened, filled: list[
 
 
 def spread(run: Run) -> pd.DataFrame:
-    """Nine tenths of all directions flat, a tenth at the net's scale."""
-    scale = SCALE[run.name]
+    """A tenth of all directions at twenty times the net's scale, a twentieth a tenth as far below zero, the rest at zero."""
+    scale = 20 * SCALE[run.name]
     rows = [(probe, node, weight, 512, 0) for probe in range(2) for node, weight in ((-0.1 * scale, 0.05), (0.0, 0.85), (scale, 0.1))]
     found = pd.DataFrame(rows, columns=["probe", "node", "weight", "images", "seed"])
     return found[[column.id for column in density.COLUMNS]]
@@ -413,4 +447,6 @@ def test_the_density_is_shown(opened: Opened, filled: list[Run]) -> None:
         )
     app = fine(opened("curvature", view="density", phase="end"))
     assert len(charts(app)) == 3 and not offers(app)
-    assert "2 probes" in text(app)
+    assert "2 probes" in text(app) and "**" not in text(app)
+    assert "at least <b>85.0 %</b> of directions are flat" in text(app) and "<b>5.0 %</b> of ViT-mini’s" in text(app)
+    assert "Flat: between −1 and 1" in text(app)
