@@ -15,6 +15,8 @@ from core.metrics import flatness
 
 #: A result as the page has it: table, arrays and notes.
 Found = tuple[pd.DataFrame, Mapping[str, np.ndarray], Mapping[str, Any]]
+#: A rise above the straight line [nat] that is called a barrier.
+BARRIER = 0.01
 
 
 def rings_of(found: Found, radius: float = 0.4) -> tuple[float, float, float, float]:
@@ -48,10 +50,11 @@ def takeaway(found: Mapping[str, Found], radius: float = 0.4) -> str:
     Of several nets the flattest is compared with the steepest, and it is said where that is not clear.
     """
     along = next(iter(found.values()))[2]["along"]
-    if along == "line":
-        return " ".join(_of_line(net, notes) for net, (_, _, notes) in found.items())
-    if along == "curvature":
-        return " ".join(_of_curvature(net, notes) for net, (_, _, notes) in found.items())
+    if along != "random":
+        notes = {net: notes for net, (_, _, notes) in found.items()}
+        one = _of_line if along == "line" else _of_curvature
+        several = _of_lines if along == "line" else _of_curvatures
+        return several(notes) if len(notes) > 1 else one(*next(iter(notes.items())))
     radius, rises = _nearest(found, radius), {}
     for net, one in found.items() if radius else ():
         value = float(np.mean(_whole(one, radius))) if len(_whole(one, radius)) else np.nan
@@ -111,12 +114,34 @@ def _of_line(net: str, notes: Mapping[str, Any]) -> str:
     if "barrier" not in notes:
         return f"The line to {net} is **not measured to both ends yet**."
     start = "its start" if notes["other"] == "init" else "the other net"
-    if notes["barrier"] < 0.01:
-        return f"Between {start} and {net}, **no barrier**: the loss lies nowhere above the straight line by 0.01 or more."
+    if notes["barrier"] < BARRIER:
+        return f"Between {start} and {net}, **no barrier**: the loss lies nowhere above the straight line by {BARRIER} or more."
     return (
         f"Between {start} and {net}, **the loss rises {words.plain(notes['barrier'])} above the straight line**,"
         f" {words.percent(notes['barrier_at'], 0)} of the way."
     )
+
+
+def _of_lines(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which nets have a barrier on their line, and how high it is; one sentence for all."""
+    whole = {net: notes["barrier"] for net, notes in found.items() if "barrier" in notes}
+    if not whole:
+        return "The lines are **not measured to both ends yet**."
+    high = [f"{words.plain(barrier)} for {net}" for net, barrier in whole.items() if barrier >= BARRIER]
+    low = [net for net, barrier in whole.items() if barrier < BARRIER]
+    free = f"{words.seq(low)} {'have' if len(low) > 1 else 'has'} **no barrier**"
+    if not high:
+        return f"On the straight line between two nets, {free}."
+    rest = f"; {free}" if low else ""
+    return f"On the straight line between two nets, **the loss rises above it** by {words.seq(high)}{rest}."
+
+
+def _of_curvatures(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """The net that bends least and the one that bends most along its own two sharpest directions."""
+    order = sorted(found, key=lambda net: abs(found[net]["eigenvalues"][0]))
+    bends = {net: [words.plain(v, 0 if abs(v) >= 100 else 1) for v in found[net]["eigenvalues"]] for net in order}
+    least, most = words.seq(bends[order[0]]), words.seq(bends[order[-1]])
+    return f"Along the two directions of most curvature, **{order[0]}’s loss bends least** ({least}) and {order[-1]}’s most ({most})."
 
 
 def _of_curvature(net: str, notes: Mapping[str, Any]) -> str:

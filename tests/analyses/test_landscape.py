@@ -355,6 +355,14 @@ def test_the_sentence_compares_and_says_what_is_not_clear():
     assert landscape.takeaway({"A": found(hill)}) == (
         "Between its start and A, **the loss rises 0.25 above the straight line**, 50 % of the way."
     )
+    flat = made(lambda x, _y: 1 - x, params(along="line", side=5))
+    assert landscape.takeaway({"A": found(hill), "B": found(flat)}) == (
+        "On the straight line between two nets, **the loss rises above it** by 0.25 for A; B has **no barrier**."
+    )
+    sharp = dataclasses.replace(bent, notes={**bent.notes, "eigenvalues": [-661.4, 171.9]})
+    assert landscape.takeaway({"A": found(sharp), "B": found(bent)}) == (
+        "Along the two directions of most curvature, **B’s loss bends least** (1.0 and 1.0) and A’s most (−661 and 172)."
+    )
 
 
 def test_reckoned_work_counts_every_point_and_both_precisions():
