@@ -15,6 +15,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from core import io, store
 from core.errors import LabError, LiveError, MeasureError, unknown
 from core.frames import KEPT, LOG_BYTES, LONGEST_ANSWER, LONGEST_QUESTION, pack, receive, send
@@ -56,8 +58,39 @@ def picture(run: str, index: int) -> dict[str, Any]:
     return {"shape": list(pixels.shape), "pixels": base64.b64encode(pixels.tobytes()).decode(), "class": title}
 
 
+def lens(
+    runs: Sequence[str], kind: str = "low", index: int | None = None, pixels: str = "", channels: int = 1, strength: float = 0.2
+) -> dict[str, Any]:
+    """What nets answer to one image through all steps of a lens: `_lens.sweep`.  Without an image it only loads the nets.
+
+    The image is test image `index` of the first net, or `pixels`: base64 of uint8 (channels, side, side) at the nets' size.
+    """
+    names = isinstance(runs, list | tuple) and all(isinstance(run, str) for run in runs) and 1 <= len(set(runs)) == len(runs) <= KEPT
+    _check("runs", names, runs, f"one to {KEPT} runs")
+    _check("kind", isinstance(kind, str), kind, "a kind of lens")
+    _check("strength", isinstance(strength, int | float) and 0 < strength <= 1, strength, "a share of the range of pixels, up to 1")
+    subjects = [_subject(run, _stamp(run)) for run in runs]
+    images = _pictures(runs[0], _stamp(runs[0]))
+    if index is None and not pixels:
+        return {}
+    if index is not None:
+        _check("index", type(index) is int and 0 <= index < len(images), index, f"the place of a test image, from 0 to {len(images) - 1}")
+        shown, label = images.pixels[index], int(images.labels[index])
+    else:
+        side = subjects[0].net.image_size
+        _check("channels", channels in (1, 3), channels, "1 or 3")
+        _check("pixels", isinstance(pixels, str), pixels, "base64")
+        try:
+            raw = base64.b64decode(pixels, validate=True)
+        except ValueError:
+            raw = b""
+        _check("pixels", len(raw) == channels * side * side, pixels, f"base64 of {channels}x{side}x{side} bytes")
+        shown, label = np.frombuffer(raw, np.uint8).reshape(channels, side, side), None
+    return import_module("core.analyses._lens").sweep(subjects, shown, label, kind, float(strength), index or 0)
+
+
 #: what can be asked, by name
-OPS: dict[str, Callable[..., dict[str, Any]]] = {"lesion": lesion, "attention": attention, "picture": picture}
+OPS: dict[str, Callable[..., dict[str, Any]]] = {"lesion": lesion, "attention": attention, "picture": picture, "lens": lens}
 
 
 def _check(name: str, good: bool, value: object, wanted: str) -> None:

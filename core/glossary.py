@@ -210,6 +210,84 @@ TERMS: dict[str, Term] = {
         plain="eigenvalue", name="node of the quadrature", what="A place on the axis of eigenvalues that stands for those near it."
     ),
     "weight": Term(plain="share of eigenvalues", name="weight of the node", what="The share of all eigenvalues that a node stands for."),
+    "band": Term(
+        plain="frequency of the noise", name="centre of a square ring of frequencies", unit="π",
+        what="Where the added noise lives: from 0.05π below to 0.05π above. No value is the images without noise.",
+    ),
+    "noise_rms": Term(
+        plain="strength of the noise", name="root mean square (RMS)",
+        what="How far a pixel is moved, on a scale from 0 (black) to 1 (white), as the root of the mean square.",
+    ),
+    "contrast": Term(
+        plain="fine noise against broad noise", name="contrast K", unit="points",
+        what="Mean change of accuracy at 0.7π to 0.9π minus that at 0.1π to 0.3π. Positive: broad noise hurts more.",
+    ),
+    "spoiled_nll": Term(
+        plain="change of the test loss", name="paired difference of negative log likelihood", unit="nat",
+        what="Test loss on the spoiled images minus that on the same images as they are. Positive: they are harder.",
+    ),
+    "calibration_condition": Term(plain="images", what="clean: the images as they are; otherwise the corruption that lies on them."),
+    "scaled": Term(plain="temperature fitted", what="Whether the outputs were divided by the fitted temperature first."),
+    "temperature": Term(
+        plain="temperature",
+        what="What the outputs are divided by before they become probabilities. Above 1 the net is less sure, below 1 surer.",
+    ),
+    "calibration_kind": Term(plain="kind of row", what="measure: one number of all images. bin: the images of one range of confidence."),
+    "calibration_measure": Term(plain="measure", what="accuracy, nll, brier, ece, gap, acc90, freq90 or unc90; of a bin its accuracy."),
+    "calibration_value": Term(plain="value", what="The measure’s value: a share for all but nll, in nat, and brier, from 0 to 2."),
+    "calibration_n": Term(plain="images that count", what="How many images the value is taken over: those of the bin, or all."),
+    "bin": Term(plain="range of confidence", what="From where (included) to where (not included, but for 1) the confidences of a bin lie."),
+    "confidence": Term(plain="confidence", what="The highest probability a net gives; of a bin, its mean."),
+    "brier": Term(plain="Brier score", what="Squared distance between the probabilities and the right answer, 0 to 2. Smaller is better."),
+    "gap": Term(
+        plain="signed gap", unit="points",
+        what="Mean confidence minus accuracy. Above 0 the net is too sure, below 0 less sure than it may be.",
+    ),
+    "acc90": Term(plain="right when sure", name="Acc-90", unit="%", what="The share right among answers with a confidence above 90 %."),
+    "freq90": Term(plain="how often sure", name="Freq-90", unit="%", what="The share of answers with a confidence above 90 %."),
+    "unc90": Term(plain="unsure when wrong", name="Unc-90", unit="%", what="The share of wrong answers with a confidence of at most 90 %."),
+    "corruption": Term(plain="corruption", what="How the images are spoiled: one of 15 common kinds, or of 4 extra ones."),
+    "corruption_group": Term(plain="group", what="What the kind of corruption is like: noise, blur, weather or digital."),
+    "corruption_extra": Term(plain="extra kind", what="One of the four kinds that no mean counts."),
+    "severity": Term(plain="severity", what="How strongly the images are spoiled, 1 to 5, by the published constants of the kind."),
+    "severity_table": Term(
+        plain="constants", what="Which published constants the severities are: CIFAR-C’s, made for 32 pixels, or ImageNet-C’s, for 224."
+    ),
+    "corruption_source": Term(
+        plain="images from", what="generated: spoiled here, from the seed. official: read from the published files."
+    ),
+    "clean_images": Term(plain="accuracy on clean images", unit="%", what="The share of the same images, not spoiled, that is right."),
+    "spoiled_change": Term(
+        plain="change of accuracy", name="paired difference of accuracy", unit="points",
+        what="Accuracy on the spoiled images minus that on the same images as they are. Negative: they are harder.",
+    ),
+    "spoiled_lost": Term(plain="turned wrong", unit="images", what="Images that the net gets right as they are and wrong when spoiled."),
+    "spoiled_gained": Term(plain="turned right", unit="images", what="Images that the net gets right only when they are spoiled."),
+    "mce": Term(
+        plain="corruption error against a baseline", name="mean corruption error (mCE)", unit="%",
+        what="The net’s summed error over the severities against the baseline’s, mean over 15 kinds: 100 is as good, less is better.",
+    ),
+    "attack": Term(plain="attack", what="How the change is found: FGSM in one step up the loss, PGD in ten that stay within the size."),
+    "attack_norm": Term(
+        plain="norm", what="What the size of a change is: linf its largest value at any pixel, l2 the root of its sum of squares."
+    ),
+    "attack_strength": Term(plain="strength", name="ε", what="The largest size of the change, with pixels from 0 to 1; 0 is no attack."),
+    "attack_ring": Term(
+        plain="frequencies of the change", unit="0.01π", what="From where to where the change may have frequencies; 0 to 100 is all."
+    ),
+    "attack_change": Term(
+        plain="change of accuracy", name="paired difference of accuracy", unit="points",
+        what="Accuracy under the attack minus that on the same images as they are; an attack can only lower it.",
+    ),
+    "attack_lost": Term(plain="turned wrong", unit="images", what="Images that are right as they are and that the attack turns wrong."),
+    "shape_share": Term(
+        plain="share by shape", unit="%",
+        what="Of the decisions for the class of the shape or of the texture, those for the shape, where the two disagree. 50 % is a guess.",
+    ),
+    "by_shape": Term(plain="by shape", unit="images", what="Decisions for the class that the shape names."),
+    "by_texture": Term(plain="by texture", unit="images", what="Decisions for the class that the texture names."),
+    "by_colour": Term(plain="by colour", unit="images", what="Decisions for the class that the colour names."),
+    "by_none": Term(plain="by none", unit="images", what="Decisions for a class that no cue of the picture names."),
     "phase": Term(plain="phase", what="A moment of the training: start, end of warm-up, one third, two thirds, end."),
     "notation": Term(plain="notation", what="A net as text: one letter a unit, stages parted by dashes, options after slashes."),
 }

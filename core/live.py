@@ -39,7 +39,9 @@ ENDED = "The live worker was ended. Try again."
 #: reasons of failures that are remembered
 REASONS = 64
 #: which arguments name what has to be loaded for a question, and their defaults; all arguments where nothing stands here
-LOADED: dict[str, dict[str, Any]] = {"lesion": {"run": "", "images": 256, "seed": 0}, "attention": {"run": ""}, "picture": {"run": ""}}
+LOADED: dict[str, dict[str, Any]] = {
+    "lesion": {"run": "", "images": 256, "seed": 0}, "attention": {"run": ""}, "picture": {"run": ""}, "lens": {"runs": []},
+}  # fmt: skip
 
 
 def warm(op: str, **args: Any) -> None:

@@ -29,6 +29,7 @@ SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("features", "Features", "What units do to contrast, and which layers see alike"),
         ("lesion", "Lesion", "Switch blocks off and see what the net loses"),
     ),
+    "Images": (("lens", "Lens", "One image as each net sees it"),),
 }
 
 
