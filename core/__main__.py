@@ -139,15 +139,15 @@ def measure(args: argparse.Namespace) -> dict:
     """Measure one run with one or several analyses, or show the stored answers; those that can share one forward pass."""
     import torch
 
-    from core import analyses, spec, store
+    from core import analyses, store
     from core.io import threads
     from core.params import parse as settings
 
     torch.set_num_threads(threads())
     given, asks, names = dict(pairs(args.set)), {}, args.analysis
     if names == ["all"]:
-        arch = spec.parse(store.find(args.run_id).arch)
-        names = [analysis.id for analysis in analyses.catalogue().values() if not analysis.supports(arch)]
+        run = store.find(args.run_id)
+        names = [analysis.id for analysis in analyses.catalogue().values() if not analyses.refusal(analysis, run)]
     for name in names:
         params = analyses.get(name).params
         known = {f.name for f in fields(params)}

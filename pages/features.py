@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import analyses, live, spec, words
+from core import analyses, live, words
 from core.analyses import Analysis, attention, cka, fourier, receptive, variance
 from core.analyses._pictures import domain
 from core.run import Run
@@ -225,7 +225,7 @@ def show_cka(head: Head, runs: Sequence[Run], first: str = "", second: str = "")
 def show_attention(head: Head, runs: Sequence[Run], *_: str) -> None:
     """How far attention looks, and where one unit looks in one image."""
     analysis = analyses.get("attention")
-    why = {run.id: analysis.supports(spec.parse(run.arch)) for run in runs}
+    why = {run.id: analyses.refusal(analysis, run) for run in runs}
     able = [run for run in runs if not why[run.id]]
     if runs and not able:
         said(head, next(iter(why.values())))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from core import spec, store
+from core import data, spec, store
 from core.analyses._rows import Arrays, Progress, Rows, in_rows, part
 from core.analyses._subject import Subject
 from core.errors import MeasureError, unknown
@@ -22,10 +22,11 @@ from core.table import check as check_table
 
 if TYPE_CHECKING:
     from core.analyses._pass import Watch
+    from core.run import Run
 
 __all__ = [
-    "Analysis", "Arrays", "Progress", "Rows", "Subject", "catalogue", "finish", "get", "in_rows", "measure_run", "measure_together", "row",
-    "rows_of",
+    "Analysis", "Arrays", "Progress", "Rows", "Subject", "catalogue", "finish", "get", "in_rows", "measure_run", "measure_together",
+    "refusal", "row", "rows_of",
 ]  # fmt: skip
 
 
@@ -33,7 +34,8 @@ __all__ = [
 class Analysis:
     """A method.  `version` is raised when its numbers change; `card` is the module's docstring, shown on the page.
 
-    `cost(arch, image_size, params)` is the FLOPs it needs; `supports(arch)` is "" or why it does not apply.  An analysis with a
+    `cost(arch, image_size, params)` is the FLOPs it needs; `supports(arch)` is "" or why it does not apply; `trained_on` is the image
+    set, if any, that a net must have learned.  `refusal` asks both.  An analysis with a
     `watch` can share its forward pass with others that ask for the same images; one with `rows` can be shared by several jobs and goes on
     where it was stopped.  `others(params)` are the runs it compares with.
     """
@@ -51,6 +53,7 @@ class Analysis:
     chart: Callable[..., Any]
     watch: Callable[[Subject, Any], Watch] | None = None
     rows: Rows | None = None
+    trained_on: str = ""
     others: Callable[[Any], tuple[str, ...]] = lambda _params: ()
     card: str = ""
 
@@ -71,6 +74,16 @@ def get(analysis_id: str) -> Analysis:
     if analysis_id not in catalogue():
         raise unknown(MeasureError, "analysis", analysis_id, catalogue())
     return catalogue()[analysis_id]
+
+
+def refusal(analysis: Analysis, run: Run) -> str:
+    """Why an analysis does not apply to a run, as a sentence; "" if it does."""
+    if not run.data.startswith(analysis.trained_on):
+        return (
+            f"{analysis.title} is asked of nets that were trained on {data.title(analysis.trained_on)}; "
+            f"{run.name} was trained on {data.title(run.data)}."
+        )
+    return analysis.supports(spec.parse(run.arch))
 
 
 def measure_run(run_id: str, analysis_id: str, params: dict[str, Any] | None = None, **settings: Any) -> store.Stored:
@@ -172,7 +185,7 @@ def _question(run_id: str, analysis_id: str, params: dict[str, Any], device: str
     check(values, MeasureError)
     phase = getattr(values, "phase", "end")
     subject = subjects.setdefault(phase, Subject(run, device, phase))
-    if reason := analysis.supports(subject.arch):
+    if reason := refusal(analysis, run):
         raise MeasureError(reason)
     images = subject.pictures(getattr(values, "on", "test"))
     others = {other: Subject(store.find(other)).weights_digest for other in analysis.others(values)}

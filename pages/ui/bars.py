@@ -253,7 +253,7 @@ def bars(
     }
 
     def act() -> None:
-        pressed = checked(st.session_state[key].get("act"), known, set(fixed))
+        pressed = checked(st.session_state.get(key, {}).get("act"), known, set(fixed))
         if pressed is not None:
             now, unit, turn = pressed
             st.session_state[f"{key}_n"] = turn

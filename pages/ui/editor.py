@@ -93,7 +93,7 @@ def flip(unit: str) -> None:
 
 
 def _act(key: str) -> None:
-    act = st.session_state[key].get("act")
+    act = st.session_state.get(key, {}).get("act")
     if not isinstance(act, dict):
         return
     unit = str(act.get("unit", ""))[:12]

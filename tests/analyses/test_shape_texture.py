@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from core import analyses
 from core.analyses import Subject, shape_texture
 from core.data import shapes
 from core.errors import MeasureError
@@ -135,9 +136,10 @@ def test_a_net_that_follows_neither_has_no_share():
 
 
 def test_nets_of_other_images_are_refused_in_words():
-    subject = given(ByShape(), "fashion")
-    with pytest.raises(MeasureError, match=r"trained on Fashion.*Shapes and textures.*train one on it first"):
-        shape_texture.measure(subject, shape_texture.Params(), quiet)
+    run = given(ByShape(), "fashion").run
+    why = analyses.refusal(shape_texture.ANALYSIS, run)
+    assert "trained on Shapes and textures" in why and "trained on Fashion" in why
+    assert analyses.refusal(shape_texture.ANALYSIS, given(ByShape()).run) == ""
 
 
 # ---- words and pictures

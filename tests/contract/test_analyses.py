@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
-from core import analyses, glossary, io, spec, store
+from core import analyses, data, glossary, io, spec, store
 from core.analyses import Subject
 from core.models import build
 from core.recipe import RECIPES
@@ -21,17 +21,21 @@ by_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method
 NETS = ("cwt-cm/width=16,32/heads=1,2", "mt/stem=patch4/width=32/heads=2/head=cls", "wtst-gwt/stem=patch2/width=32,64/heads=1,2")
 
 #: what makes long measurements short
-FEW = {"landscape": {"side": 3, "planes": 2}, "hessian": {"top": 2}, "density": {"probes": 1, "steps": 4}}
+FEW = {
+    "landscape": {"side": 3, "planes": 2}, "hessian": {"top": 2}, "density": {"probes": 1, "steps": 4},
+    "corruption": {"extra": False}, "adversarial": {"steps": 2, "linf": "2", "l2": "0.25"},
+}  # fmt: skip
 
 
 @pytest.fixture
-def runs(home) -> list[Run]:
+def runs(home, request) -> list[Run]:
     """Stored nets that were not trained: what an analysis promises does not depend on it."""
     torch.set_num_threads(1)
-    made = []
+    made, images = [], request.getfixturevalue("method").trained_on or "fashion"
     for notation in NETS:
-        run = Run(arch=spec.parse(notation).notation, data="fashion", recipe=dataclasses.asdict(RECIPES["quick"]))
-        save_weights(build(spec.parse(notation), 32, 10, seed=0), store.create(run) / "weights" / "end.safetensors")
+        run = Run(arch=spec.parse(notation).notation, data=images, recipe=dataclasses.asdict(RECIPES["quick"]))
+        run = dataclasses.replace(run, classes=len(data.get(images).classes))
+        save_weights(build(spec.parse(notation), 32, run.classes, seed=0), store.create(run) / "weights" / "end.safetensors")
         made.append(run)
     return made
 

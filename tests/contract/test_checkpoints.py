@@ -40,8 +40,8 @@ def test_digests_and_accuracy_are_of_the_shipped_file(run):
 @pytest.mark.parametrize("method", analyses.catalogue().values(), ids=lambda method: method.id)
 def test_shipped_results_answer_todays_question(run, method):
     subject = analyses.Subject(run, "cpu")
-    if method.supports(subject.arch):
-        pytest.skip(f"{method.title} does not apply to {run.name}")
+    if why := analyses.refusal(method, run):
+        pytest.skip(why)
     images = subject.pictures(getattr(method.params(), "on", "test")).digest
     key = store.result_key(method.id, method.version, dataclasses.asdict(method.params()), subject.weights_digest, images)
     stored = store.load_result(run.id, method.id, key)
