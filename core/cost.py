@@ -9,7 +9,7 @@ from core.errors import LabError
 from core.presets import family
 from core.run import Run
 from core.size import count
-from core.spec import Architecture, parse
+from core.spec import Architecture
 
 #: numbers that a finished run has to tell to be counted
 TIMING = ("flops", "steps", "batch", "threads", "cpu_seconds")
@@ -65,7 +65,7 @@ def train_speed(arch: Architecture, image_size: int) -> tuple[float, str] | None
 def _family(run: Run) -> str:
     """The family of a run's net; "" for a notation that this version cannot read."""
     try:
-        return family(parse(run.arch))
+        return family(run.plan)
     except LabError:
         return ""
 

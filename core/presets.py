@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from core.errors import SpecError, unknown
+from core.outline import Outline
 from core.spec import BLOCKS, Architecture, parse
 
 
@@ -171,7 +172,7 @@ def name_of(notation: str) -> str:
     return _titles().get(notation, "")
 
 
-def family(arch: Architecture) -> str:
+def family(arch: Architecture | Outline) -> str:
     """`msa` if all spatial units are attention, `conv` if none is, else `hybrid`."""
     kinds = {BLOCKS[letter].kind for letter in arch.letters} & {"conv", "msa", "mix", "pool"}
     if "msa" not in kinds:

@@ -2,15 +2,16 @@
 
 import dataclasses
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from core.errors import SpecError, StoreError, TrainError
 from core.io import digest
+from core.outline import Outline
 from core.presets import name_of
 from core.recipe import Recipe
-from core.spec import parse
+from core.spec import Architecture, parse
 
 ID = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,119}")
 
@@ -25,7 +26,8 @@ class Run:
     """One training, before, while and after it is done.  `name` is only its label; all other fields make its identity.
 
     `arch` is a notation, `data` a data set's id, `recipe` the fields of a Recipe, `fraction` the share of training images
-    in (0, 1], `limit` the largest number of them (0 is no limit), `image_size` in pixels.
+    in (0, 1], `limit` the largest number of them (0 is no limit), `image_size` in pixels.  For an imported net `arch` is its name and
+    `outline` what Outline.to_json says of it.
 
     Raises TrainError in words on a field out of bounds.
     """
@@ -38,26 +40,34 @@ class Run:
     limit: int = 0
     image_size: int = 32
     classes: int = 10
+    outline: dict[str, Any] = field(default_factory=dict)
     name: str = ""
 
     def __post_init__(self) -> None:
         """Check types and bounds; whole numbers given as `fraction` become floats, so that 1 and 1.0 are one run."""
-        for field, kind in (("arch", str), ("data", str), ("name", str), ("recipe", dict)):
-            if not isinstance(getattr(self, field), kind):
-                raise TrainError(f"The run's {field} is {getattr(self, field)!r:.60}; it should be of type {kind.__name__}.")
-        for field, low, high in (("seed", 0, 2**63 - 1), ("limit", 0, 2**40), ("image_size", 1, 4096), ("classes", 1, 1_000_000)):
-            value = getattr(self, field)
+        for name, kind in (("arch", str), ("data", str), ("name", str), ("recipe", dict), ("outline", dict)):
+            if not isinstance(getattr(self, name), kind):
+                raise TrainError(f"The run's {name} is {getattr(self, name)!r:.60}; it should be of type {kind.__name__}.")
+        for name, low, high in (("seed", 0, 2**63 - 1), ("limit", 0, 2**40), ("image_size", 1, 4096), ("classes", 1, 1_000_000)):
+            value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
-                raise TrainError(f"The run's {field} is {value!r:.60}; it should be a whole number from {low} to {high}.")
+                raise TrainError(f"The run's {name} is {value!r:.60}; it should be a whole number from {low} to {high}.")
         if isinstance(self.fraction, bool) or not isinstance(self.fraction, int | float) or not 0 < self.fraction <= 1:
             raise TrainError(f"The run's fraction is {self.fraction!r:.60}; it should be a share of the images above 0 and at most 1.")
         object.__setattr__(self, "fraction", float(self.fraction))
         if not self.arch or not self.data:
             raise TrainError("The run names no architecture or no images; it should name both.")
         try:  # one net, one text: otherwise the same net written in two ways would be two runs
-            object.__setattr__(self, "arch", parse(self.arch).notation)
+            object.__setattr__(self, "arch", self.plan.notation)
         except SpecError as error:
             raise TrainError(f"The run's arch cannot be built: {error}") from None
+        if isinstance(self.plan, Outline) and self.plan.image_size != self.image_size:
+            raise TrainError(f"{self.arch} was read at {self.plan.image_size} pixels; the run says {self.image_size}.")
+
+    @cached_property
+    def plan(self) -> Architecture | Outline:
+        """The architecture that the notation describes, or the outline of an imported net.  SpecError if it is neither."""
+        return Outline.from_json(self.outline) if self.outline else parse(self.arch)
 
     @cached_property
     def digest(self) -> str:
@@ -65,7 +75,9 @@ class Run:
 
         So a recipe's name makes no other run, nor does a field that a later version adds.
         """
-        facts = {field: value for field, value in dataclasses.asdict(self).items() if field != "name"}
+        facts = {name: value for name, value in dataclasses.asdict(self).items() if name not in ("name", "outline")}
+        if self.outline:  # what was imported, not how the lab reads it today
+            facts["weights"] = [self.outline["weights"], self.outline["digest"]]
         usual = dataclasses.asdict(Recipe())
         facts["recipe"] = {k: v for k, v in self.recipe.items() if k != "name" and (k not in usual or v != usual[k])}
         return digest(facts)
@@ -79,7 +91,7 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """What run.json holds."""
-        return dataclasses.asdict(self)
+        return {name: value for name, value in dataclasses.asdict(self).items() if name != "outline" or value}
 
     @classmethod
     def from_json(cls, values: Any) -> "Run":

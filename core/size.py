@@ -1,17 +1,20 @@
 """How large a net is and how much it computes, in closed form: no torch, live on the page."""
 
 from core.errors import SpecError
+from core.outline import Outline
 from core.spec import STEMS, Architecture, Unit, layout
 
 MAX_PARAMETERS = 150_000_000
 
 
-def count(arch: Architecture, image_size: int, classes: int) -> dict[str, int]:
+def count(arch: Architecture | Outline, image_size: int, classes: int) -> dict[str, int]:
     """{parameters, flops} in closed form; flops = 2 x multiply-adds of one image forward, as torch's counter counts.
 
     Raises SpecError if the net is absurdly large.
     """
     slots = layout(arch, image_size)
+    if isinstance(arch, Outline):
+        return {"parameters": arch.parameters, "flops": arch.flops}
     if not 1 <= classes <= 100_000:
         raise SpecError(f"There are {classes} classes; it should be from 1 to 100000.")
     stem_p, stem_f = _count_stem(arch, image_size)

@@ -18,40 +18,16 @@ from functools import cached_property
 from typing import Any
 
 from core.errors import SpecError
+from core.outline import Outline
+from core.unit import BLOCKS as BLOCKS
+from core.unit import STRIDED as STRIDED
+from core.unit import WORDS as WORDS
+from core.unit import Block as Block
+from core.unit import Unit as Unit
 
 MAX_NOTATION = 512
 MAX_UNITS = 160
 MAX_PAIRS = 2**24  # queries x keys of one unit: 4,096 positions that all see each other
-
-
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """What one unit is: `kind` (its family) and `form` (its reach or build)."""
-
-    kind: str
-    form: str = ""
-
-
-#: The alphabet: letter -> block.  The one place where a letter gets its meaning.
-BLOCKS: dict[str, Block] = {
-    "c": Block(kind="conv", form="basic"),
-    "b": Block(kind="conv", form="bottleneck"),
-    "d": Block(kind="conv", form="depthwise"),
-    "m": Block(kind="msa", form="global"),
-    "w": Block(kind="msa", form="windowed"),
-    "s": Block(kind="msa", form="shifted"),
-    "l": Block(kind="msa", form="local"),
-    "x": Block(kind="mix"),
-    "t": Block(kind="mlp"),
-    "p": Block(kind="pool"),
-    "g": Block(kind="merge"),
-    "o": Block(kind="none"),
-}
-STRIDED = "cbdg"
-WORDS = {
-    "c": "Conv", "b": "Conv, bottleneck", "d": "Conv, depthwise", "m": "MSA", "w": "Windowed MSA",
-    "s": "Windowed MSA, shifted", "l": "Local MSA", "x": "Mix", "t": "MLP", "p": "Pool", "g": "Merge", "o": "None",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,35 +56,6 @@ class Stage:
     heads: int
     window: int = 4
     kernel: int = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unit:
-    """One unit in its place: what it is, where it stands, and the shapes that meet it.
-
-    `depth` is the place of its output between the stem (0) and the last unit (1); `side` the output
-    map's side; `resampling` is true when it changes resolution or width.
-    """
-
-    stage: int
-    index: int
-    letter: str
-    kind: str
-    form: str
-    depth: float
-    resampling: bool
-    side: int
-    width_in: int
-    width: int
-    heads: int
-    window: int
-    kernel: int
-    stride: int
-
-    @property
-    def id(self) -> str:
-        """`s2u3` for stage 2, unit 3 (both from 1)."""
-        return f"s{self.stage}u{self.index}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -322,11 +269,15 @@ def _check_heads(arch: Architecture, stage: Stage, number: int) -> None:
         raise SpecError(f"Stage {number}: {inner} channels do not divide among {stage.heads} heads; {', '.join(map(str, fits))} would.")
 
 
-def layout(arch: Architecture, image_size: int) -> list[Unit]:
+def layout(arch: Architecture | Outline, image_size: int) -> list[Unit]:
     """Every slot of the net with its shapes at an image size, empty slots included.
 
-    Raises SpecError where the map gets too small or a window does not divide it.
+    Raises SpecError where the map gets too small or a window does not divide it, or for a foreign net at another size than it was read.
     """
+    if isinstance(arch, Outline):
+        if image_size != arch.image_size:
+            raise SpecError(f"{arch.name} was read at {arch.image_size} pixels, not at {image_size}; import it at this size.")
+        return list(arch.units)
     if not 8 <= image_size <= 512:
         raise SpecError(f"The image size is {image_size}; it should be from 8 to 512 pixels.")
     stride = STEMS[arch.stem].stride

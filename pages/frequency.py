@@ -164,7 +164,7 @@ def unit(found: list[Answer], params: fourier.Params, place: str, known: dict[st
     with right:
         focus.box("Focused unit", place, known, "f_unit")
         focus.write(unit=[place])
-        slots = spec.layout(spec.parse(answer.run.arch), answer.run.image_size)
+        slots = spec.layout(answer.run.plan, answer.run.image_size)
         parts.svg(ribbon.draw(slots, side=16, focus=name, label=f"The units of {pickers.title(answer.run)}"))
         parts.h2(fourier.name(row))
         look = "unit"

@@ -171,7 +171,7 @@ def reference(plan: Plan, slot: Slot) -> Run | None:
     options = ["", *runs]
     usual = ""
     if plan.runs:
-        near = presets.PRESETS.get(edit.nearest_preset(spec.parse(plan.runs[0].arch)))
+        near = presets.PRESETS.get(edit.nearest_preset(plan.runs[0].plan)) if not plan.runs[0].outline else None
         wanted = plan.runs[0].data
         same = [r.id for r in runs.values() if pickers.test_set(r.data) == pickers.test_set(wanted) and r not in plan.runs]
         same = [i for i in same if runs[i].data == wanted] or same

@@ -83,7 +83,7 @@ def refusal(analysis: Analysis, run: Run) -> str:
             f"{analysis.title} is asked of nets that were trained on {data.title(analysis.trained_on)}; "
             f"{run.name} was trained on {data.title(run.data)}."
         )
-    return analysis.supports(spec.parse(run.arch))
+    return analysis.supports(run.plan)
 
 
 def measure_run(run_id: str, analysis_id: str, params: dict[str, Any] | None = None, **settings: Any) -> store.Stored:
@@ -132,7 +132,7 @@ def measure_together(
 def rows_of(run_id: str, analysis_id: str, params: dict[str, Any]) -> int:
     """How many rows a measurement has; 0 for one that is not made in rows.  Raises MeasureError for an unknown analysis."""
     analysis = get(analysis_id)
-    return analysis.rows.count(spec.parse(store.find(run_id).arch), analysis.params(**params)) if analysis.rows else 0
+    return analysis.rows.count(store.find(run_id).plan, analysis.params(**params)) if analysis.rows else 0
 
 
 def row(run_id: str, analysis_id: str, params: dict[str, Any], device: str = "auto") -> Callable[[int, Progress], Arrays]:

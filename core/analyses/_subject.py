@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from core import data, io, spec, store
+from core import data, io, store
 from core.errors import MeasureError, StoreError, unknown
 from core.run import Run
 
@@ -22,7 +22,7 @@ class Subject:
 
     def __init__(self, run: Run, device: str = "auto", phase: str = "end") -> None:
         self.run, self.phase, self._device = run, phase, device
-        self.arch = spec.parse(run.arch)
+        self.arch = run.plan
         self.spec = data.get(run.data)
 
     @cached_property

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from core import data, size, spec
+from core import data, size
 from core.data.augment import Feeder
 from core.errors import MeasureError, TrainError
 from core.io import digest_file, write_json
@@ -90,7 +90,7 @@ class _Training:
         self.team, self.device = team, team.device
         self.recipe: Recipe = from_dict(run.recipe)
         self.dtype = hardware.precision(self.recipe.precision, self.device)
-        self.arch = spec.parse(run.arch)
+        self.arch = run.plan
         self.images = data.load(run.data, "train", run.image_size)
         self.test = data.load(run.data, "test", run.image_size)
         self.indices = data.subset(self.images.labels, run.fraction, run.limit, run.seed)

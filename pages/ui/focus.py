@@ -19,7 +19,7 @@ PLACE = "focus_place"
 
 def slots(run: Run) -> tuple[Unit, ...]:
     """The units of a run's net, empty places left out."""
-    return tuple(slot for slot in spec.layout(spec.parse(run.arch), run.image_size) if slot.kind != "none")
+    return tuple(slot for slot in spec.layout(run.plan, run.image_size) if slot.kind != "none")
 
 
 def word(slot: Unit) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core import analyses, size, spec, words
+from core import analyses, size, words
 from core.analyses import landscape
 from core.analyses._hills import height, heights
 from core.run import Run
@@ -247,7 +247,7 @@ def precision(shown: Sequence[Shown], first: Shown) -> str:
 
 def parameters(shown: Sequence[Run]) -> str:
     """`660,000`, or `540,000 to 710,000` for several nets."""
-    counts = [size.count(spec.parse(run.arch), run.image_size, run.classes)["parameters"] for run in shown]
+    counts = [size.count(run.plan, run.image_size, run.classes)["parameters"] for run in shown]
     low, high = (words.count(round(n, -4)) if n >= 1e5 else words.count(n) for n in (min(counts), max(counts)))
     return low if low == high else f"{low} to {high}"
 

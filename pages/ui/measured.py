@@ -108,7 +108,7 @@ def _arrays(run_id: str, analysis_id: str, key: str, home: str) -> dict[str, Any
 
 def seconds(analysis: Analysis, run: Run, params: Any) -> float | None:
     """About how long one measurement takes here; None if nothing was ever timed on any machine."""
-    arch = spec.parse(run.arch)
+    arch = run.plan
     forward = cost.forward_seconds(arch, run.image_size, analysis.cost(arch, run.image_size, params) / max(_flops(arch, run), 1))
     return None if forward is None else START_S + forward
 
@@ -138,7 +138,7 @@ def submit(run: Run, asks: Sequence[tuple[Analysis, Any]]) -> None:
     if analysis.rows is None:
         jobs.submit("measure", args, label=label, dedup=io.digest(args))
         return
-    rows = analysis.rows.count(spec.parse(run.arch), params)
+    rows = analysis.rows.count(run.plan, params)
     total, devices = seconds(analysis, run, params), _devices()
     parts = shards.parts(rows, (total or 0.0) / rows, devices) if devices > 1 else 1
     parts, rows = (parts, rows) if parts > 1 else (0, 0)
@@ -164,7 +164,7 @@ def kept(analysis: Analysis, run: Run, params: Any, job: jobs.Job | None) -> str
     """`6 of 24 batches`: what a measurement in rows had done when it was stopped or failed, so that it can go on; else ""."""
     if analysis.rows is None or job is None or job.state not in ("failed", "cancelled"):
         return ""
-    done, total = shards.done(job.folder), analysis.rows.count(spec.parse(run.arch), params)
+    done, total = shards.done(job.folder), analysis.rows.count(run.plan, params)
     plural = "batches" if analysis.rows.word == "batch" else ""
     return f"{done} of {words.some(total, analysis.rows.word, plural)}" if 0 < done < total else ""
 

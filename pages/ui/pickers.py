@@ -48,7 +48,7 @@ def accuracy(run: Run) -> float | None:
 
 def family(run: Run) -> str:
     """The mark of a run: conv, msa or hybrid for shipped nets, `you` for the reader's own."""
-    return presets.family(presets.resolve(run.arch)) if store.is_shipped(run.id) else "you"
+    return presets.family(run.plan) if store.is_shipped(run.id) else "you"
 
 
 def title(run: Run) -> str:

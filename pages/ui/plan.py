@@ -53,7 +53,7 @@ def plan_of(
 def price(plan: Plan) -> str:
     """What Train will cost, before it is pressed."""
     run, count = plan.runs[0], len(plan.runs)
-    arch = spec.parse(run.arch)
+    arch = run.plan
     what = f"{words.some(count, 'run')} of {words.some(plan.epochs, 'epoch')}, {words.count(plan.images)} images each"
     speed = cost.train_speed(arch, run.image_size)
     took = plan.images * plan.epochs * count / speed[0] if speed else 0
