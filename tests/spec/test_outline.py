@@ -1,6 +1,5 @@
 """The outline of an imported net: what is written is read back, and nothing else is."""
 
-import dataclasses
 
 import pytest
 
@@ -12,9 +11,8 @@ from core.run import Run
 
 def made(**changes) -> Outline:
     units = tuple(spec.layout(spec.parse("cm-ct/width=16,32"), 32))
-    return dataclasses.replace(
-        Outline(name="timm:resnet10t", image_size=32, units=units, parameters=1_000, flops=2_000, weights="file", digest="a" * 16), **changes
-    )
+    facts = {"name": "timm:resnet10t", "image_size": 32, "units": units, "parameters": 1_000, "flops": 2_000}
+    return Outline(**{**facts, "weights": "file", "digest": "a" * 16, **changes})
 
 
 def run(outline: Outline, **changes) -> Run:
