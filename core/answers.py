@@ -89,8 +89,37 @@ def lens(
     return import_module("core.analyses._lens").sweep(subjects, shown, label, kind, float(strength), index or 0)
 
 
+#: images that are spoiled for one question
+_SPOILED = 64
+
+
+def spoiled(
+    run: str, kind: str = "", severity: int = 1, index: Sequence[int] = (), seed: int = 0, source: str = "generated"
+) -> dict[str, Any]:
+    """Test images of a run as they are and as they were spoiled to be measured: `clean` and `spoiled`, base64 of uint8 of `shape`.
+
+    The same seed, kind, severity and place give the same image as in the analysis `corruption`.  Without a place it only loads the images.
+    """
+    images = _pictures(run, _stamp(run))
+    good = isinstance(index, list | tuple) and len(index) <= _SPOILED and all(type(i) is int and 0 <= i < len(images) for i in index)
+    _check("index", good, index, f"up to {_SPOILED} places of test images, from 0 to {len(images) - 1}")
+    _check("kind", isinstance(kind, str), kind, "a kind of corruption")
+    _check("severity", type(severity) is int, severity, "1 to 5")
+    _check("seed", type(seed) is int and 0 <= seed < 1 << 31, seed, "a whole number from 0")
+    _check("source", source in ("generated", "official"), source, "generated or official")
+    if not index:
+        return {}
+    at = np.array(index)
+    made = import_module("core.analyses.corruption").spoil(_subject(run, _stamp(run)), images, kind, severity, at, seed, source)
+    clean = np.ascontiguousarray(images.pixels[at])
+    return {"shape": list(made.shape), "clean": base64.b64encode(clean.tobytes()).decode(),
+            "spoiled": base64.b64encode(made.cpu().numpy().tobytes()).decode()}  # fmt: skip
+
+
 #: what can be asked, by name
-OPS: dict[str, Callable[..., dict[str, Any]]] = {"lesion": lesion, "attention": attention, "picture": picture, "lens": lens}
+OPS: dict[str, Callable[..., dict[str, Any]]] = {
+    "lesion": lesion, "attention": attention, "picture": picture, "lens": lens, "spoiled": spoiled,
+}  # fmt: skip
 
 
 def _check(name: str, good: bool, value: object, wanted: str) -> None:

@@ -41,6 +41,7 @@ REASONS = 64
 #: which arguments name what has to be loaded for a question, and their defaults; all arguments where nothing stands here
 LOADED: dict[str, dict[str, Any]] = {
     "lesion": {"run": "", "images": 256, "seed": 0}, "attention": {"run": ""}, "picture": {"run": ""}, "lens": {"runs": []},
+    "spoiled": {"run": ""},
 }  # fmt: skip
 
 

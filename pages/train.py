@@ -151,8 +151,8 @@ def live(take: Slot, plan: Plan, ghost: Run | None) -> None:
             everything = jobs.list()
             if {(job.id, job.state) for job in everything if job.state in jobs.LIVE} != before:
                 st.rerun()
-            if page := st.session_state.pop("job_open", None):
-                frame.go(page)
+            if to := st.session_state.pop("job_open", None):
+                frame.go(to[0], **to[1])
             shown = learning.watched(everything)
             with take.container():
                 parts.take(learning.sentence(shown, everything, ghost))

@@ -99,21 +99,24 @@ def curves(table: pd.DataFrame, theme: str, families: Mapping[str, str], *, pape
     return layered(layers, "noise by frequency", height)
 
 
-def reliability(table: pd.DataFrame, theme: str, families: Mapping[str, str], *, height: int = 300) -> "alt.LayerChart":
+def reliability(
+    table: pd.DataFrame, theme: str, families: Mapping[str, str], *, height: int = 300, scale: tuple[float, float] | None = None
+) -> "alt.LayerChart":  # fmt: skip
     """Share right over mean confidence, a line a net with 95 % whiskers; larger marks hold more images, the diagonal is calibrated.
 
-    `table`, a row a bin: net, low, high, confidence, value, ci_low, ci_high (all shares), n.
+    `table`, a row a bin: net, low, high, confidence, value, ci_low, ci_high (all shares), n.  `scale`: where the two axes begin, for panels
+    that share them.
     """
     import altair as alt
 
     from core.analyses._pictures import layered
 
     c, nets = tokens(theme), list(dict.fromkeys(table["net"]))
-    start = float(min(table["low"].min(), table["ci_low"].min()))
+    left, start = scale or (float(table["low"].min()), float(min(table["low"].min(), table["ci_low"].min())))
     ends = table.sort_values("confidence").groupby("net", sort=False).tail(1)
     ends = ends.assign(place=apart(ends["value"].to_numpy(), 1.15 * 16 * (1 - start) / height, 1.0), end=1.0)
     room = min(NAME_PX, 32 + LETTER_PX * max(len(net) for net in nets))
-    x_scale = alt.Scale(domain=[float(table["low"].min()), 1.0], nice=False, rangeMin=0, rangeMax=alt.expr(f"width - {room}"))
+    x_scale = alt.Scale(domain=[left, 1.0], nice=False, rangeMin=0, rangeMax=alt.expr(f"width - {room}"))
     y_scale = alt.Scale(domain=[start, 1.0], nice=False, zero=False)
     percent = "format(100 * datum.value, '~g')"
     x = alt.X("confidence:Q", scale=x_scale, axis=alt.Axis(labelExpr=percent, **x_title("confidence, %")))
@@ -125,7 +128,7 @@ def reliability(table: pd.DataFrame, theme: str, families: Mapping[str, str], *,
     ]  # fmt: skip
     base = alt.Chart(table.assign(said=said)).encode(x=x, color=colour(nets, families, c))
     size = alt.Size("n:Q", scale=alt.Scale(domain=[0, int(table["n"].max())], range=[14, 260]), legend=None)
-    diagonal = alt.Chart(pd.DataFrame({"x0": [max(start, float(table["low"].min()))], "x1": [1.0]}))
+    diagonal = alt.Chart(pd.DataFrame({"x0": [max(start, left)], "x1": [1.0]}))
     layers: list[Any] = [
         diagonal.mark_rule(color=c["faint"], strokeWidth=1.4).encode(
             x=alt.X("x0:Q", scale=x_scale), x2="x1:Q", y=alt.Y("x0:Q", scale=y_scale), y2="x1:Q"

@@ -5,6 +5,8 @@ Numpy only; Altair is imported where a picture is made.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +29,11 @@ if TYPE_CHECKING:
 SELECTION = "cell"
 #: What may stand in the cells, and the words for it.
 SHOWN = {"accuracy": "accuracy, %", "change": "change of accuracy, points"}
+#: The severity that stands for the mean over all of them.
+EVERY = 0
 MEAN, EXTRA = "Mean of the 15", "Extra, not in the mean"
+#: What a letter of a name takes in px.
+LETTER_PX = 7.4
 #: Height of a row in px, and the share of ink from which on words in a cell are written in paper: the contrast is the same at both sides.
 ROW, TURNS = 24, {"light": 0.6, "dark": 0.44}
 
@@ -129,11 +135,20 @@ def by_severity(table: pd.DataFrame, theme: str = "light", *, net: str, show: st
 def by_net(
     found: Mapping[str, pd.DataFrame], theme: str = "light", *, severity: int = 3, show: str = "accuracy", **settings: Any
 ) -> alt.LayerChart:
-    """Kinds by nets at one severity.  Raises MeasureError for a severity that does not exist."""
-    if severity not in SEVERITIES:
+    """Kinds by nets at one severity, or over all of them for EVERY; a net of which nothing is measured yet has an empty column.
+
+    Raises MeasureError for a severity that does not exist.
+    """
+    if severity not in (EVERY, *SEVERITIES):
         raise unknown(MeasureError, "severity", severity, SEVERITIES)
-    rows = pd.concat([table.assign(net=net, column=net) for net, table in found.items()], ignore_index=True)
-    return _grid(rows[rows["severity"] == severity], list(found), f"severity {severity}", theme, show, **settings)
+    named = [table.assign(net=net, column=net) for net, table in found.items()]
+    rows = pd.concat([table for table in named if len(table)] or named, ignore_index=True)
+    if severity == EVERY and len(rows):
+        by = ["kind", "group", "extra", "net", "column"]
+        rows = rows.groupby(by, sort=False)[["accuracy", "change"]].mean().reset_index()
+        rows = rows.assign(severity=EVERY, ci_low=np.nan, ci_high=np.nan, change_low=np.nan, change_high=np.nan)
+    title = "mean over severities" if severity == EVERY else f"severity {severity}"
+    return _grid(rows[rows["severity"] == severity], list(found), title, theme, show, **settings)
 
 
 def lanes(extra: bool = True) -> dict[str, str]:
@@ -148,20 +163,27 @@ def lanes(extra: bool = True) -> dict[str, str]:
 
 
 def _grid(
-    cells: pd.DataFrame, columns: list[str], title: str, theme: str, show: str, *, extra: bool = True, select: bool = True,
-    width: int | None = None,
+    cells: pd.DataFrame, columns: list[str], title: str, theme: str, show: str, *, extra: bool | None = None, select: bool = True,
+    chosen: tuple[str, str] | None = None, width: int | None = None,
 ) -> alt.LayerChart:  # fmt: skip
-    """Every cell of lanes x columns; a click selects one (SELECTION), whose kind is `mean` in the row of means."""
+    """Every cell of lanes x columns; a click selects one (SELECTION), whose kind is `mean` in the row of means.
+
+    `extra` says whether the extra kinds have rows; not given, they have where one of them is measured.  `chosen` is the kind and the
+    column of the cell that is framed.
+    """
     import altair as alt
+
+    from core.analyses._pictures import layered
 
     if show not in SHOWN:
         raise unknown(MeasureError, "number to show", show, SHOWN)
-    c, rows = tokens(theme), lanes(extra and bool(cells["extra"].any()))
+    c, rows = tokens(theme), lanes(bool(cells["extra"].any()) if extra is None else extra)
     every = pd.DataFrame(
         [(lane, kind, column) for lane, kind in rows.items() if kind for column in columns], columns=["lane", "kind", "column"]
     )
     table = every.merge(_worded(cells, columns, show), how="left", on=["kind", "column"])
     headings = [lane for lane, kind in rows.items() if not kind]
+    narrow = f"bandwidth('x') < {LETTER_PX * max(len(column) for column in columns):g}"
     strong = f"indexof({[MEAN, *headings]!r}, datum.value) >= 0"
     y = alt.Y("lane:N", sort=None, scale=alt.Scale(domain=list(rows), paddingInner=0.08), axis=alt.Axis(
         title=None, grid=False, labelAlign="left", labelPadding=150, labelLimit=300, labelColor=c["ink2"],
@@ -169,24 +191,36 @@ def _grid(
     ))  # fmt: skip
     x = alt.X("column:N", sort=None, scale=alt.Scale(domain=columns, paddingInner=0.04), axis=alt.Axis(
         orient="top", labelAngle=0, title=f"{SHOWN[show]} · {title}", titleAnchor="end", labelFontSize=13, labelColor=c["ink"],
-        labelPadding=8,
+        labelPadding=alt.ExprRef(f"{narrow} ? 24 : 8"), labelOverlap=False,
+        labelExpr=f"{narrow} ? {json.dumps(_lines(columns))}[datum.label] : datum.label",
     ))  # fmt: skip
     base = alt.Chart(table).encode(x=x, y=y)
     there = base.transform_filter("isValid(datum.ink)").encode(
-        tooltip=[alt.Tooltip("net:N"), alt.Tooltip("lane:N", title="kind"), alt.Tooltip("severity:Q"),
+        tooltip=[alt.Tooltip("net:N"), alt.Tooltip("lane:N", title="kind"), alt.Tooltip("at:N", title="severity"),
                  alt.Tooltip("said:N", title="accuracy"), alt.Tooltip("lowered:N", title="change, points")],
     )  # fmt: skip
     ink = alt.Color("ink:Q", scale=alt.Scale(domain=[0, 1], range=[c["bg"], c["ink"]], interpolate="rgb"), legend=None)
     edge = there.mark_rect(strokeWidth=1, stroke=c["line"]).encode(color=ink)
     if select:
         pick = alt.selection_point(name=SELECTION, fields=["kind", "severity", "net"], on="click", empty=False)
-        picked = alt.condition(pick, alt.value(3), alt.value(1))
-        edge = edge.encode(strokeWidth=picked, stroke=alt.condition(pick, alt.value(c["ink"]), alt.value(c["line"]))).add_params(pick)
+        edge = edge.add_params(pick)
     number = there.mark_text(fontSize=13).encode(
         text="text:N", color=alt.condition(f"datum.ink < {TURNS[theme]}", alt.value(c["ink"]), alt.value(c["bg"]))
     )
     empty = base.transform_filter("!isValid(datum.ink)").mark_rect(color=c["wash"], strokeWidth=0)
-    return alt.layer(empty, edge, number, height=alt.Step(ROW), width=width or alt.Undefined).resolve_scale(color="independent")
+    layers = [empty, edge, number]
+    if chosen is not None:
+        framed = there.transform_filter((alt.datum.kind == chosen[0]) & (alt.datum.column == chosen[1]))
+        # paper within ink: seen on cells of either
+        layers += [framed.mark_rect(fill=None, stroke=c[token], strokeWidth=px) for token, px in (("ink", 5), ("bg", 2))]
+    whole = layered(layers, "cells", alt.Step(ROW), width)
+    whole.resolve = alt.Resolve(scale=alt.ScaleResolveMap(color="independent"))
+    return whole
+
+
+def _lines(columns: list[str]) -> dict[str, list[str]]:
+    """Names of columns in two lines, for where they would not fit into one."""
+    return {name: re.sub(r"(?<=-)|\s+", "\n", name, count=1).split("\n") for name in columns}
 
 
 def _worded(cells: pd.DataFrame, columns: list[str], show: str) -> pd.DataFrame:
@@ -205,7 +239,8 @@ def _worded(cells: pd.DataFrame, columns: list[str], show: str) -> pd.DataFrame:
         text=[write(row) for row in rows],
         said=[words.percent(row.accuracy) + _range(100 * row.ci_low, 100 * row.ci_high) for row in rows],
         lowered=[words.signed(row.change, 1) + _range(row.change_low, row.change_high) for row in rows],
-    )[["kind", "column", "net", "severity", "ink", "text", "said", "lowered"]]
+        at=["mean of 1 to 5" if row.severity == EVERY else str(int(row.severity)) for row in rows],
+    )[["kind", "column", "net", "severity", "at", "ink", "text", "said", "lowered"]]
 
 
 def _range(low: float, high: float) -> str:

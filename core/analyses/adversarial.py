@@ -85,8 +85,6 @@ COLUMNS = (
 ATTACKS = {"fgsm": "FGSM", "pgd": "PGD"}
 NORMS = {"linf": "L∞", "l2": "L2"}
 UNITS = {"linf": (255.0, "/255"), "l2": (1.0, "")}
-#: Room for the names at the ends of the lines, in px.
-_NAME_PX = 100
 
 
 # ---- measuring
@@ -277,7 +275,8 @@ def chart_nets(
     """
     import altair as alt
 
-    from core.chart import family_shape, family_token, tokens, x_title, y_title
+    from core.analyses._bands_drawn import LETTER_PX, NAME_PX, colour, names, shape
+    from core.chart import tokens, x_title, y_title
 
     factor, unit = UNITS[norm]
     rows = [line(table, attack, norm).assign(net=net) for net, table in found.items()]
@@ -291,25 +290,22 @@ def chart_nets(
     table["said"] = [f"{words.plain(accuracy, 1)} % {between}" for accuracy, between in zip(table["accuracy"], limits, strict=True)]
     table["strength_said"] = [written(norm, strength) for strength in table["strength"]]
     c, nets, ticks = tokens(theme), list(found), sorted(set(table["at"]))
-    colour = alt.Color("net:N", scale=alt.Scale(domain=nets, range=[c[family_token(families.get(n, "ref"))] for n in nets]), legend=None)
-    shape = alt.Shape("net:N", scale=alt.Scale(domain=nets, range=[family_shape(families.get(n, "ref")) for n in nets]), legend=None)
+    room = min(NAME_PX, 32 + LETTER_PX * max(len(net) for net in nets))
     smallest = ticks[1] if len(ticks) > 1 else 1.0
     x_scale = alt.Scale(
-        type="symlog", constant=smallest, domain=[0, ticks[-1] or 1.0], nice=False, range=[0, alt.ExprRef(f"width - {_NAME_PX}")]
+        type="symlog", constant=smallest, domain=[0, ticks[-1] or 1.0], nice=False, range=[0, alt.ExprRef(f"width - {room}")]
     )
     what = f"{ATTACKS[attack]}, strength in {NORMS[norm]}" + (f", {unit.replace('/', '1/')} of the range of a pixel" if unit else "")
     x = alt.X("at:Q", scale=x_scale, axis=alt.Axis(values=ticks, tickCount=20, labelOverlap=False, format="~g", **x_title(what)))
     scale = alt.Scale(domain=[0, 100], nice=False)
     y = alt.Y("accuracy:Q", scale=scale, axis=alt.Axis(values=[0, 25, 50, 75, 100], tickCount=9, **y_title("accuracy, %")))
     tips = [alt.Tooltip("net:N"), alt.Tooltip("strength_said:N", title="strength"), alt.Tooltip("said:N", title="right, 95 %")]
-    base = alt.Chart(table).encode(x=x, color=colour, tooltip=tips)
+    base = alt.Chart(table).encode(x=x, color=colour(nets, families, c), tooltip=tips)
     band = base.mark_area(fillOpacity=0.15).encode(y=alt.Y("ci_low:Q", scale=scale), y2="ci_high:Q")
     ends = table[table["at"] == table.groupby("net")["at"].transform("max")].sort_values("accuracy")
-    ends = ends.assign(beside=_apart(ends["accuracy"].to_numpy(dtype=float), 100 * 17 / height))
-    names = alt.Chart(ends).mark_text(align="left", dx=10, fontSize=13, color=c["ink"], clip=False).encode(
-        x=x, y=alt.Y("beside:Q", scale=scale), text="net:N"
-    )  # fmt: skip
-    layers = [band, base.mark_line().encode(y=y), base.mark_point(size=70, filled=True, opacity=1).encode(y=y, shape=shape), names]
+    ends = ends.assign(place=_apart(ends["accuracy"].to_numpy(dtype=float), 100 * 18 / height), end=ends["at"])
+    layers = [band, base.mark_line().encode(y=y), base.mark_point(size=70, filled=True, opacity=1).encode(y=y, shape=shape(nets, families))]
+    layers += names(ends, x.copy(), scale, nets, families, c)
     return alt.layer(*layers, height=height, width=width or alt.Undefined)
 
 

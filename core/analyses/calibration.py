@@ -237,9 +237,11 @@ def chart(table: pd.DataFrame, theme: str = "light", *, net: str = "this net", f
 
 def chart_nets(
     found: Mapping[str, pd.DataFrame], theme: str = "light", *, families: Mapping[str, str], condition: str = CLEAN, scaled: bool = False,
-    height: int = 300,
+    height: int = 300, scale: tuple[float, float] | None = None,
 ) -> Any:  # fmt: skip
     """Share right over confidence, a line a net; marks are the larger the more images a bin holds; the diagonal is calibrated.
+
+    `scale` is where the axes of confidence and of the share begin, for panels that share them.
 
     Raises MeasureError if no net was measured in this way.
     """
@@ -249,7 +251,7 @@ def chart_nets(
     rows = pd.concat(bins, ignore_index=True) if bins else pd.DataFrame()
     if rows.empty:
         raise MeasureError("No net was measured in this way, so there is nothing to draw.")
-    return _bands_drawn.reliability(rows, theme, families, height=height)
+    return _bands_drawn.reliability(rows, theme, families, height=height, scale=scale)
 
 
 ANALYSIS = Analysis(

@@ -173,6 +173,17 @@ def _generated(subject: Subject, images: data.Images, seed: int) -> "Callable[[s
     return spoiled
 
 
+def spoil(
+    subject: Subject, images: data.Images, kind: str, severity: int, index: np.ndarray, seed: int = 0, source: str = "generated"
+) -> "Tensor":
+    """The test images at these places as they were measured at one kind and severity: uint8 (n, channels, side, side).
+
+    Raises MeasureError for official files that are not there; DataError for a kind or severity that does not exist.
+    """
+    made = _official(images, [kind]) if source == "official" else _generated(subject, images, seed)
+    return made(kind, severity)(index)
+
+
 def official_folder(data_id: str) -> Path:
     """Where the published corrupted images of a set are looked for: a folder of their name under `data_root()`.
 
@@ -264,7 +275,7 @@ def chart(table: pd.DataFrame, theme: str = "light", *, net: str = "this net", s
 def chart_nets(
     found: Mapping[str, pd.DataFrame], theme: str = "light", *, severity: int = 3, show: str = "accuracy", **settings: Any
 ) -> Any:
-    """Several nets at one severity: kinds by nets."""
+    """Several nets at one severity, or 0 for the mean over all: kinds by nets."""
     from core.analyses import _cells
 
     return _cells.by_net(found, theme, severity=severity, show=show, **settings)

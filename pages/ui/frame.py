@@ -29,7 +29,10 @@ SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("features", "Features", "What units do to contrast, and which layers see alike"),
         ("lesion", "Lesion", "Switch blocks off and see what the net loses"),
     ),
-    "Images": (("lens", "Lens", "One image as each net sees it"),),
+    "Images": (
+        ("robustness", "Robustness", "What noise, weather, blur and attacks cost"),
+        ("lens", "Lens", "One image as each net sees it"),
+    ),
 }
 
 

@@ -214,8 +214,8 @@ def _place(job: jobs.Job, everything: Sequence[jobs.Job], family: Sequence[jobs.
 def _step(job: jobs.Job, step: str) -> None:
     """The one next useful button of an ended job."""
     if step == "open" and (run := jobwords.run_of(job)):
-        page, what = jobwords.shown_on(job)
-        st.button("Open", key=f"open_{job.id}", type="tertiary", on_click=_open, args=(run.id, page), help=what)
+        page, what, query = jobwords.shown_on(job)
+        st.button("Open", key=f"open_{job.id}", type="tertiary", on_click=_open, args=(run.id, page, query), help=what)
     elif step == "resume" and st.button("Resume", key=f"resume_{job.id}", type="tertiary"):
         with states.guard():
             jobs.resume(job.id)
@@ -237,8 +237,8 @@ def _orphan(run: Run) -> None:
             st.rerun()
 
 
-def _open(run_id: str, page: str = "frequency") -> None:
+def _open(run_id: str, page: str = "frequency", query: dict[str, str] | None = None) -> None:
     """Puts a net on stage, in the last place if all are taken, and asks for a page."""
     others = [run.id for run in pickers.stage() if run.id != run_id]
     st.session_state["m"] = [*others[: pickers.MAX_ON_STAGE - 1], run_id]
-    st.session_state["job_open"] = page
+    st.session_state["job_open"] = (page, query or {})

@@ -72,6 +72,7 @@ def busy(run_id: str, everything: Sequence[jobs.Job]) -> str:
 _PAGES = {
     "landscape": "landscape", "hessian": "curvature", "density": "curvature", "variance": "features", "cka": "features",
     "attention": "features", "receptive": "features", "lesion": "lesion", "subsets": "lesion",
+    **dict.fromkeys(("band_noise", "calibration", "corruption", "adversarial", "shape_texture"), "robustness"),
 }  # fmt: skip
 _SEE = {
     "frequency": "See what its blocks do to frequencies",
@@ -79,15 +80,16 @@ _SEE = {
     "lesion": "See what it can live without",
     "landscape": "See the loss around its weights",
     "curvature": "See how its loss bends",
+    "robustness": "See what breaks it",
 }
 
 
-def shown_on(job: jobs.Job) -> tuple[str, str]:
-    """(page, what one sees there) of what a job has made."""
+def shown_on(job: jobs.Job) -> tuple[str, str, dict[str, str]]:
+    """(page, what one sees there, what its address says beside the net) of what a job has made."""
     asks = job.args.get("asks")
     first = next(iter(asks), "") if isinstance(asks, dict) else ""
     page = _PAGES.get(first, "frequency")
-    return page, _SEE[page]
+    return page, _SEE[page], {"show": first} if page in ("features", "robustness") else {}
 
 
 def name(job: jobs.Job) -> str:

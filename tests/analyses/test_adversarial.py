@@ -194,7 +194,7 @@ def test_the_picture_has_a_line_a_net_from_zero_up(theme):
     spec = adversarial.chart_nets(found, theme, families={"A": "conv", "B": "msa"}).to_dict()
     rows = [row for part in spec["datasets"].values() for row in part]
     assert {(row["net"], row["at"]) for row in rows} == {(net, k) for net in "AB" for k in (0, 1, 2)}
-    beside = sorted(row["beside"] for row in rows if "beside" in row)
+    beside = sorted(row["place"] for row in rows if "place" in row)
     assert beside[1] - beside[0] > 5, "names stand apart where lines end together"
     assert spec["layer"][1]["encoding"]["x"]["scale"]["domain"] == [0, 2]
     assert adversarial.chart(found["A"], theme, net="A").to_dict()["layer"]

@@ -249,3 +249,17 @@ def test_a_picture_without_extra_kinds_has_no_row_for_them_and_odd_wishes_are_re
         corruption.chart(table, net="N", show="<b>")
     with pytest.raises(MeasureError, match="Known: 1, 2"):
         corruption.chart_nets({"N": table}, severity=6)
+
+
+def test_the_mean_over_severities_the_framed_cell_and_a_net_of_which_nothing_is_known():
+    table = made(lambda kind, s: 0.95 - 0.1 * s)
+    found = {"N": table, "Some-long-name": table.iloc[:0]}
+    spec = corruption.chart_nets(found, severity=cells.EVERY, chosen=("fog", "N"), extra=True).to_dict()
+    rows = [row for part in spec["datasets"].values() for row in part]
+    drawn = {(row["kind"], row["column"]): row["text"] for row in rows if isinstance(row["text"], str)}
+    assert drawn["fog", "N"] == drawn["mean", "N"] == "65" and {net for _, net in drawn} == {"N"} and len(rows) == 40
+    frames = [layer for layer in spec["layer"] if layer["mark"].get("fill", "") is None]
+    assert len(frames) == 2 and all("fog" in json.dumps(frame["transform"]) for frame in frames)
+    assert '["Some-", "long-name"]' in spec["layer"][0]["encoding"]["x"]["axis"]["labelExpr"]
+    nothing = corruption.chart_nets({"N": table.iloc[:0]}, extra=True).to_dict()
+    assert all(row["ink"] is None for part in nothing["datasets"].values() for row in part)
