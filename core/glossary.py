@@ -289,6 +289,14 @@ TERMS: dict[str, Term] = {
     "by_colour": Term(plain="by colour", unit="images", what="Decisions for the class that the colour names."),
     "by_none": Term(plain="by none", unit="images", what="Decisions for a class that no cue of the picture names."),
     "phase": Term(plain="phase", what="A moment of the training: start, end of warm-up, one third, two thirds, end."),
+    "claim": Term(plain="claim", what="A statement of the paper that can be measured, with what would support it fixed beforehand."),
+    "verdict": Term(
+        plain="verdict",
+        what="Supported: the 95 % interval lies on the side of the claim and the effect passes the threshold. Contradicted: it lies on the "
+        "other side. Undecided: it holds no effect, or too few units, images, mini-batches or seeds were measured.",
+    ),
+    "claim_effect": Term(plain="effect", what="The number that a claim is judged by; its statement says of what and in which unit."),
+    "claim_seeds": Term(plain="seeds", what="Nets of each kind, trained alike from different starts. A verdict on pairs takes three."),
     "notation": Term(plain="notation", what="A net as text: one letter a unit, stages parted by dashes, options after slashes."),
 }
 
