@@ -10,7 +10,7 @@ from core.unit import BLOCKS, Unit
 #: How much of a net could be read.  `units`: every residual branch, nothing is left out.  `blocks`: whole blocks, none of which can be
 #: switched off.  `logits`: only its answers.
 LEVELS = ("units", "blocks", "logits")
-NAME = re.compile(r"timm:[a-z0-9_]{1,80}(\.[a-z0-9_]{1,60})?")
+NAME = re.compile(r"timm:[a-z0-9_-]{1,80}(\.[a-z0-9_]{1,60})?")
 _MOST_UNITS = 1_000
 
 
@@ -18,8 +18,10 @@ _MOST_UNITS = 1_000
 class Outline:
     """A net built by somebody else: `name` (`timm:resnet18`), the image size it was read at, its units and its cost.
 
-    `flops` are 2 x multiply-adds of one image forward.  `why` says in a sentence what keeps a net from level `units`.  `weights` says
-    where its weights came from, `digest` is that of their file; both are part of a run's identity.  `head`: gap or cls.
+    `flops` are 2 x multiply-adds of one image forward.  `why` says in a sentence what keeps a net from level `units`; `prefix` counts
+    tokens that have no place on the map.  `scores` is how many classes its head tells apart; `outputs` are those of them that stand for
+    the classes of the images, where the head knows more.  `mean` and `std` are what it wants its images normalised with, () for what
+    the images have.  `weights` says where its weights came from; `digest`, that of the stored file, is part of a run's identity.
     """
 
     name: str
@@ -29,7 +31,11 @@ class Outline:
     flops: int
     level: str = "units"
     why: str = ""
-    head: str = "gap"
+    prefix: int = 0
+    scores: int = 0
+    outputs: tuple[int, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
     weights: str = "random"
     digest: str = ""
 
@@ -37,6 +43,11 @@ class Outline:
     def notation(self) -> str:
         """What stands in the place of a notation: its name."""
         return self.name
+
+    @property
+    def head(self) -> str:
+        """`cls` where tokens without a place travel along, else `gap`, as in a notation."""
+        return "cls" if self.prefix else "gap"
 
     @property
     def letters(self) -> str:
@@ -55,16 +66,27 @@ class Outline:
         units = values["units"]
         if not isinstance(units, list | tuple) or len(units) > _MOST_UNITS:
             raise SpecError(f"The outline of a net should list its units, at most {_MOST_UNITS}.")
-        made = cls(**{**values, "units": tuple(_unit(given) for given in units)})
+        lists = {name: _numbers(name, values[name]) for name in ("outputs", "mean", "std")}
+        made = cls(**{**values, **lists, "units": tuple(_unit(given) for given in units)})
         sound = (
-            isinstance(made.name, str) and NAME.fullmatch(made.name) and made.level in LEVELS and made.head in ("gap", "cls")
+            isinstance(made.name, str) and NAME.fullmatch(made.name) and made.level in LEVELS
             and all(isinstance(text, str) and len(text) <= 1_000 for text in (made.why, made.weights, made.digest))
-            and all(type(n) is int and 0 < n < 10**16 for n in (made.image_size, made.parameters, made.flops))
+            and all(type(n) is int and 0 < n < 10**16 for n in (made.image_size, made.parameters, made.flops, made.scores))
+            and type(made.prefix) is int and 0 <= made.prefix <= 1_000
+            and all(type(n) is int and n < made.scores for n in made.outputs) and len(made.mean) == len(made.std) and all(made.std)
             and [unit.depth for unit in made.units] == sorted(unit.depth for unit in made.units)
         )  # fmt: skip
         if not sound:
             raise SpecError(f"The outline of {str(values.get('name'))[:80]!r} holds values that no net has; import the net again.")
         return made
+
+
+def _numbers(name: str, given: Any) -> tuple[Any, ...]:
+    """A short list of numbers from 0 on."""
+    good = isinstance(given, list | tuple) and len(given) <= 100_000 and all(type(n) in (int, float) and 0 <= n <= 10**6 for n in given)
+    if not good:
+        raise SpecError(f"The outline's {name} is {str(given)[:40]!r}; it should be a list of numbers.")
+    return tuple(given)
 
 
 def _unit(given: Any) -> Unit:

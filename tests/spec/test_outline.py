@@ -11,7 +11,7 @@ from core.run import Run
 
 def made(**changes) -> Outline:
     units = tuple(spec.layout(spec.parse("cm-ct/width=16,32"), 32))
-    facts = {"name": "timm:resnet10t", "image_size": 32, "units": units, "parameters": 1_000, "flops": 2_000}
+    facts = {"name": "timm:resnet10t", "image_size": 32, "units": units, "parameters": 1_000, "flops": 2_000, "scores": 10}
     return Outline(**{**facts, "weights": "file", "digest": "a" * 16, **changes})
 
 
@@ -45,7 +45,7 @@ def test_runs_of_the_lab_keep_their_ids():
 @pytest.mark.parametrize(
     "broken",
     [
-        {"name": "timm:../../etc"}, {"name": "resnet18"}, {"level": "all"}, {"head": "mean"}, {"parameters": -1}, {"parameters": 1.5},
+        {"name": "timm:../../etc"}, {"name": "resnet18"}, {"level": "all"}, {"prefix": -1}, {"outputs": [12]}, {"outputs": "all"}, {"mean": [0.5]}, {"std": [0.0]}, {"parameters": -1}, {"parameters": 1.5},
         {"image_size": True}, {"why": 3}, {"units": "none"}, {"units": [{"stage": 1}]}, {"extra": 1},
     ],
 )  # fmt: skip
