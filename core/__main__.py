@@ -15,6 +15,12 @@ from pathlib import Path
 from core.errors import LabError
 from core.recipe import Recipe
 
+DATA_ACTIONS = {
+    "list": "all sets of images",
+    "get": "fetch one of the known sets",
+    "add": "import a folder of pictures, one subfolder a class, or a zip of one",
+    "remove": "delete an imported set",
+}
 JOB_ACTIONS = {
     "list": "all jobs, newest first",
     "show": "one job and its attempts",
@@ -182,8 +188,22 @@ def list_analyses(args: argparse.Namespace) -> dict:
     return {"analyses": [{"id": a.id, "title": a.title, "question": a.question, "version": a.version} for a in catalogue().values()]}
 
 
+def claims_command(args: argparse.Namespace) -> dict:
+    """Judge the paper's claims on what is stored."""
+    from core import claims, words
+
+    found = [claims.to_json(verdict) for verdict in claims.judge(args.run_ids, args.only)]
+    for i, row in enumerate(found):
+        if not i or row["data"] != found[i - 1]["data"]:
+            print_unless(args, f"{row['data']}\n")
+        numbers = "" if row["effect"] is None else words.plain(row["effect"])
+        numbers += "" if row["low"] is None or row["high"] is None else f" ({words.plain(row['low'])} to {words.plain(row['high'])})"
+        print_unless(args, f"{row['id']:4} {row['verdict']:13} {numbers:>24} {row['unit']:6} {row['title']}\n     {row['reason']}\n")
+    return {"claims": found}
+
+
 def data_command(args: argparse.Namespace) -> dict:
-    """List image sets or fetch one."""
+    """List image sets, fetch one, import pictures of one's own, or remove those."""
     from core import data
 
     if args.action == "get":
@@ -192,10 +212,54 @@ def data_command(args: argparse.Namespace) -> dict:
         data.fetch(args.id, Console(args.json).progress)
         print_unless(args, f"{args.id} is there.")
         return {"id": args.id, "available": True}
+    if args.action in ("add", "remove"):
+        return (add_images if args.action == "add" else remove_images)(args)
+    from core.data import imported
+
     for d in data.DATASETS.values():
         why = data.available(d.id)
         print_unless(args, f"{d.id:16} {d.title}: {d.train_n:,} + {d.test_n:,} images{' · ' + why if why else ''}")
-    return {"datasets": [{**asdict(d), "available": not data.available(d.id)} for d in data.DATASETS.values()]}
+    own = [imported.spec_of(imported.PREFIX + name) for name in imported.names()]
+    for d in own:
+        print_unless(args, f"{d.id:16} {d.title}: {d.train_n:,} + {d.test_n:,} images of {d.image_size} px, {len(d.classes)} classes")
+    for name in imported.unfinished():
+        print_unless(args, f"{name:16} import not finished: the same `data add` goes on, `data remove {name}` drops it")
+    listed = [{**asdict(d), "available": not data.available(d.id)} for d in data.DATASETS.values()]
+    return {"datasets": listed + [{**asdict(d), "available": True} for d in own], "unfinished": imported.unfinished()}
+
+
+def add_images(args: argparse.Namespace) -> dict:
+    """Import a folder or a zip file of pictures, and say what was left out."""
+    from core.data import importing
+    from core.params import parse as settings
+
+    if not args.id:
+        raise LabError("Say which pictures to import: python -m core data add FOLDER_OR_ZIP --name NAME")
+    chosen = settings(importing.Import, dict(pairs(args.set)))
+    try:
+        made = importing.add(args.id, args.name, chosen, Console(args.json and not sys.stderr.isatty()).progress)
+    except KeyboardInterrupt:
+        raise LabError("Stopped. The same command goes on from there.") from None
+    for row in [row for row in made["rows"] if row["outcome"] == "left out"][:20]:
+        print_unless(args, f"left out: {row['file']} {row['words']}")
+    for outcome in ("left_out", "changed"):
+        for reason, n in made[outcome].items():
+            print_unless(args, f"{n:,} {outcome.replace('_', ' ')}: {reason}")
+    size = f"{len(made['classes'])} classes at {made['image_size']} px"
+    print_unless(args, f"{made['id']}: {made['train_n']:,} + {made['test_n']:,} images of {size}")
+    return made
+
+
+def remove_images(args: argparse.Namespace) -> dict:
+    """Delete a set that was imported, or what is left of an import that was stopped."""
+    from core.data import imported
+
+    if not args.id:
+        raise LabError("Say which set of your own to remove: python -m core data remove NAME")
+    name = args.id.removeprefix(imported.PREFIX).partition("@")[0]
+    using = imported.remove(name, args.force)
+    print_unless(args, f"{name} is removed.{' Its images are missing now to ' + ', '.join(using) + '.' if using else ''}")
+    return {"removed": name, "runs": using}
 
 
 def jobs_command(args: argparse.Namespace) -> dict:
@@ -267,6 +331,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     command("runs", runs, "List runs.")
     command("analyses", list_analyses, "List analyses.")
+    p = command("claims", claims_command, "Judge the paper's claims on what is stored; nothing is trained or measured.")
+    p.add_argument("run_ids", nargs="*", metavar="RUN", help="judge these runs; all finished ones if none is given")
+    p.add_argument("--only", nargs="+", default=[], metavar="CLAIM", help="only these claims, for example F1 V1")
     p = command("measure", measure, "Measure a run; the same question is answered from the store.")
     p.add_argument("run_id", metavar="RUN")
     p.add_argument("analysis", nargs="+", help="one or several, as `analyses` lists them; all: every one that applies to the net")
@@ -277,9 +344,14 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("run_id", metavar="RUN")
     p.add_argument("--to", required=True, help="the folder that the run's own folder goes into")
     p.add_argument("--phase", action="append", default=[], help="weights to take along; end if not given")
-    p = command("data", data_command, "List image sets, or get one.")
-    p.add_argument("action", choices=("list", "get"))
-    p.add_argument("id", nargs="?", default="")
+    p = command("data", data_command, "List image sets, get one, or bring your own.")
+    p.formatter_class = argparse.RawDescriptionHelpFormatter
+    p.epilog = "actions:\n" + "\n".join(f"  {name:7} {words}" for name, words in DATA_ACTIONS.items())
+    p.add_argument("action", choices=tuple(DATA_ACTIONS))
+    p.add_argument("id", nargs="?", default="", help="a set's id; with add, the folder or zip file")
+    p.add_argument("--name", default="", help="with add: the set's name; the folder's if not given")
+    p.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="with add: image_size, test_share, seed, crop, …")
+    p.add_argument("--force", action="store_true", help="with remove: also a set that runs use")
     p = command("jobs", jobs_command, "Background jobs.")
     p.formatter_class = argparse.RawDescriptionHelpFormatter
     p.epilog = "actions:\n" + "\n".join(f"  {name:9} {words}" for name, words in JOB_ACTIONS.items())

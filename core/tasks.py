@@ -97,6 +97,14 @@ def fetch(args: dict[str, Any], context: Context) -> dict[str, Any]:
     return {"data": args["id"]}
 
 
+def import_images(args: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Take in a folder or a zip file of pictures ({source, name, settings: fields of Import}); a resumed one goes on."""
+    from core.data import importing
+
+    made = importing.add(args["source"], args["name"], importing.Import(**args.get("settings", {})), _told(context))
+    return {"data": made["id"], "name": made["name"]}
+
+
 def sleep(args: dict[str, Any], context: Context) -> dict[str, Any]:
     """Self-test of the queue: count to `steps` with `delay_s` between, saving each count; a resumed one goes on counting."""
     steps, delay_s, saved = int(args.get("steps", 3)), float(args.get("delay_s", 0.1)), context.folder / "count.json"
@@ -120,5 +128,6 @@ TASKS: dict[str, Callable[[dict[str, Any], Context], dict[str, Any]]] = {
     "measure": measure,
     "measure_rows": Sharded(rows=_rows_count, row=_rows_row, reduce=_rows_reduce, word=_rows_word),
     "fetch": fetch,
+    "import_images": import_images,
     "sleep": sleep,
 }

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from core import jobs
+from core import jobs, store
 from core.__main__ import main
+from core.data import intake
 from core.errors import JobError
 from core.jobs import engines, record, wake
+from core.run import Run
+from tests.data.bad_pictures import good
 from tests.pages import made_jobs
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -58,6 +61,11 @@ def test_describe_needs_no_torch():
         (("measure", "no-such-run", "fourier"), "There is no run"),
         (("measure", "no-such-run", "no-such-analysis"), "There is no analysis"),
         (("data", "get"), "Say which images"),
+        (("data", "add"), "Say which pictures to import"),
+        (("data", "add", "/there/is/none"), "There is no folder and no zip file '/there/is/none'"),
+        (("data", "add", ".", "--set", "image_size=7"), "image_size is 7"),
+        (("data", "remove"), "Say which set of your own"),
+        (("data", "remove", "fashion"), "There is no set of your own 'fashion'"),
         (("jobs", "show", "000001-train-abcdef"), "job"),
     ],
 )
@@ -96,6 +104,42 @@ def test_train_runs_measure_and_the_same_question_is_not_measured_twice(capsys, 
     assert code == 0
     names = sorted(p.name for p in place.rglob("*") if p.is_file())
     assert names == ["arrays.npz", "end.safetensors", "final.json", "history.jsonl", "manifest.json", "run.json", "table.parquet"]
+
+
+def test_pictures_are_added_listed_and_removed(capsys, tmp_path):
+    source = good(tmp_path / "my set")
+    (source / "red" / "bad.png").write_text("no picture")
+    code, out, err = run(capsys, "data", "add", str(source), "--set", "image_size=32")
+    assert code == 0 and "putting the set together" in err
+    said = "left out: red/bad.png cannot be read as a picture: nothing in it is one"
+    *_, last = lines = out.splitlines()
+    assert lines[:2] == [said, "1 left out: no picture"]
+    assert last.startswith("own:my-set@") and last.endswith("16 + 4 images of 2 classes at 32 px")
+    code, out, _ = run(capsys, "data", "add", str(source), "--set", "image_size=32", "--json")
+    made = json.loads(out)
+    assert code == 0 and made["left_out"] == {"no picture": 1} and made["rows"][0]["file"] == "red/bad.png"
+    _, out, _ = run(capsys, "data", "list")
+    assert out.splitlines()[-1].startswith(f"{made['id']} my set: 16 + 4 images of 32 px")
+    _, out, _ = run(capsys, "data", "list", "--json")
+    listed = json.loads(out)
+    assert listed["datasets"][-1]["id"] == made["id"] and listed["datasets"][-1]["available"] and listed["unfinished"] == []
+    store.create(Run(arch="c-c", data=made["id"], recipe={}, classes=2))
+    code, _, err = run(capsys, "data", "remove", "my-set")
+    assert code == 1 and "is used by" in err
+    code, out, _ = run(capsys, "data", "remove", made["id"], "--force")
+    assert code == 0 and "Its images are missing now to" in out
+    assert run(capsys, "data", "list")[1].count("own:") == 0
+
+
+def test_a_stopped_import_goes_on_with_the_same_command(capsys, tmp_path, monkeypatch):
+    source = good(tmp_path / "set")
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "assemble", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+        code, _, err = run(capsys, "data", "add", str(source), "--name", "Mine")
+        assert code == 1 and "Stopped. The same command goes on from there." in err
+    assert "mine             import not finished" in run(capsys, "data", "list")[1]
+    assert run(capsys, "data", "add", str(source), "--name", "Mine")[0] == 0
+    assert "not finished" not in run(capsys, "data", "list")[1]
 
 
 # ---- jobs

@@ -75,8 +75,8 @@ class Subject:
         They are normalised as the net's own, whatever the set.  Of the training images of a whole set, a part that comes with the lab
         is taken, so that the same images are measured on every machine.  DataError lists the known sets.
         """
-        if on not in ("test", "train", *data.DATASETS):  # a name from a link or a form: never a folder
-            raise unknown(MeasureError, "set of images", on, ["test", "train", *data.DATASETS])
+        if on not in ("test", "train", *data.every()):  # a name from a link or a form: never a folder
+            raise unknown(MeasureError, "set of images", on, ["test", "train", *data.every()])
         source = {"test": self.run.data, "train": self._trained_on}.get(on, on)
         found = data.load(source, "train" if on == "train" else "test", self.run.image_size)
         return dataclasses.replace(found, spec=dataclasses.replace(found.spec, mean=self.spec.mean, std=self.spec.std))

@@ -1,20 +1,21 @@
 """Images: which sets there are, how to get them, and their pixels.  No torch here; augment.py feeds nets.
 
-`fashion` comes with the lab, `shapes-textures` is drawn, the others are fetched; `folder:/path` reads a folder of pictures.
-Fetched sets lie under `data_root()` as torchvision lays them out.
+`fashion` comes with the lab, `shapes-textures` is drawn, the others are fetched; `own:name@digest` is a set that a user brought
+(`importing` takes it in), `folder:/path` reads a folder of pictures where it lies.  Fetched sets lie under `data_root()` as torchvision
+lays them out.
 """
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from core.data import fetched, folder, idx, shapes, shipped
+from core.data import fetched, folder, idx, imported, shapes, shipped
 from core.data.dataset import DatasetSpec, Images, check_size, check_split, digest, resize
 from core.data.subset import subset
 from core.errors import DataError, unknown
 from core.io import home
 
-__all__ = ["DATASETS", "DatasetSpec", "Images", "available", "data_root", "fetch", "get", "load", "prepared", "subset", "title"]
+__all__ = ["DATASETS", "DatasetSpec", "Images", "available", "data_root", "every", "fetch", "get", "load", "prepared", "subset", "title"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -52,12 +53,22 @@ def data_root(root: Path | None = None) -> Path:
     return root or (Path(own).expanduser() if own else home() / "data")
 
 
+def every() -> list[str]:
+    """The ids of all sets that can be chosen: the known ones, then those that the user brought."""
+    return [*DATASETS, *(imported.card(name)["id"] for name in imported.names())]
+
+
 def get(id: str) -> DatasetSpec:
-    """The card of a set.  `folder:/abs/path` makes one by listing the folder.  DataError lists the known ids."""
+    """The card of a set.  `folder:/abs/path` makes one by listing the folder.  DataError lists the known ids.
+
+    `own:name` is enough for a set that the user brought; the card's id holds the digest of its content too.
+    """
+    if id.startswith(imported.PREFIX):
+        return imported.spec_of(id)
     if id.startswith(folder.PREFIX):
         return folder.spec_of(id)
     if id not in DATASETS:
-        raise unknown(DataError, "data set", id, [*DATASETS, f"{folder.PREFIX}/a/folder"])
+        raise unknown(DataError, "data set", id, [*every(), f"{folder.PREFIX}/a/folder"])
     return DATASETS[id]
 
 
@@ -66,6 +77,8 @@ def title(id: str) -> str:
 
     DataError lists the known ids.
     """
+    if id.startswith(imported.PREFIX):
+        return imported.title(id)
     return folder.title(id) if id.startswith(folder.PREFIX) else get(id).title
 
 
@@ -98,8 +111,9 @@ def prepared(id: str, split: str = "train", image_size: int | None = None, root:
     """Whether `load` is quick and needs no torch: the set is built in, or was loaded at this size before."""
     spec = get(id)
     size = image_size or spec.image_size
-    if id.startswith(folder.PREFIX):
-        return folder.prepared(id, split, size)
+    for source in (folder, imported):
+        if id.startswith(source.PREFIX):
+            return source.prepared(id, split, size)
     return not available(id, root) and (id not in fetched.DECODED or fetched.prepared(id, split, size, data_root(root)))
 
 
@@ -114,6 +128,8 @@ def load(id: str, split: str, image_size: int | None = None, *, root: Path | Non
     size = check_size(spec.image_size if size is None else size)
     if id.startswith(folder.PREFIX):
         pixels, labels, name = folder.read(id, split, size)
+    elif id.startswith(imported.PREFIX):
+        pixels, labels, name = imported.read(id, split, size)
     elif id in fetched.DECODED:
         if why := available(id, root):
             raise DataError(why)

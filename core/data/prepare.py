@@ -15,7 +15,7 @@ from core.errors import DataError
 from core.io import digest as name_of
 from core.io import home, publish_folder, read_json, write_json
 
-MEMORY_LIMIT = 1 << 30  # bytes of pixels; larger arrays are memory-mapped
+MEMORY_LIMIT = 1 << 28  # bytes of pixels; larger arrays are memory-mapped
 
 
 def place(id: str, split: str, size: int, state: Any) -> Path:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from core import data
 from core.data import folder, prepare
+from core.data import picture as picture_file
 from core.errors import DataError
 
 
@@ -109,7 +110,7 @@ def test_a_picture_that_claims_to_be_huge_is_not_decoded(tmp_path):
 def test_a_huge_file_is_not_opened(tmp_path):
     large = tmp_path / "large.png"
     with large.open("wb") as file:
-        file.truncate(folder.MOST_BYTES + 1)
+        file.truncate(picture_file.MOST_BYTES + 1)
     with pytest.raises(DataError, match=r"large\.png has 256 MB"):
         folder.decode(large, 16)
 
