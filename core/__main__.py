@@ -170,6 +170,33 @@ def measure(args: argparse.Namespace) -> dict:
     return answers[names[0]] if len(names) == 1 else {"results": answers}
 
 
+def import_net(args: argparse.Namespace) -> dict:
+    """Take in a net that was made elsewhere."""
+    import torch
+
+    from core import imports, store
+    from core.io import threads
+
+    torch.set_num_threads(threads())
+    given = Path(args.net).expanduser()
+    is_file = given.is_file()
+    name = args.arch or (imports.recognised(given.name) if is_file else args.net)
+    if not name:
+        raise LabError(f"{given.name} does not say which net it is of: give its timm name with --arch, for example --arch resnet18.")
+    run = imports.take_in(
+        name, args.data, weights=str(given) if is_file else args.weights, published=args.published, new_head=args.new_head,
+        image_size=args.image_size, seed=args.seed, label=args.name, device=args.device,
+        progress=Console(args.json and not sys.stderr.isatty()).progress,
+    )  # fmt: skip
+    final = store.final(run.id) or {}
+    raw = f" ({100 * final['raw_accuracy']:.2f} % among all {final['raw_of']:,} classes)" if "raw_accuracy" in final else ""
+    right = f"{100 * final['accuracy']:.2f} % of {final['n_test']:,} test images{raw}"
+    print_unless(args, f"{run.id}: {right}; weights: {run.outline['weights']}")
+    if run.outline["why"]:
+        print_unless(args, run.outline["why"])
+    return {"run": run.id, "level": run.outline["level"], "why": run.outline["why"], **final}
+
+
 def export(args: argparse.Namespace) -> dict:
     """Copy a finished run and its results into a folder."""
     from core import store
@@ -340,6 +367,17 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     p.add_argument("--device", default="auto")
     p.add_argument("--shipped", action="store_true", help=argparse.SUPPRESS)
+    p = command("import-net", import_net, "Take in a net that was made elsewhere: any of timm's by name, or a file of its weights.")
+    p.add_argument("net", metavar="NAME_OR_FILE", help="a timm name (resnet18), a net of the paper (paper-vit-ti), or a file of weights")
+    p.add_argument("--data", default="fashion", help="the images that it is tested and measured on")
+    p.add_argument("--arch", default="", help="with a file: the timm name of its net")
+    p.add_argument("--weights", default="", metavar="FILE", help=".safetensors, .pth, .pt, .pth.tar or .bin; random weights if not given")
+    p.add_argument("--published", action="store_true", help="fetch the weights that its authors published")
+    p.add_argument("--new-head", action="store_true", help="a random classifier in the place of one for other classes, to be fine-tuned")
+    p.add_argument("--image-size", type=int, default=0, help="0 keeps the data set's")
+    p.add_argument("--seed", type=int, default=0, help="of random weights")
+    p.add_argument("--name", default="", help="label on screen")
+    p.add_argument("--device", default="auto")
     p = command("export", export, "Copy a finished run, its weights and results into a folder.")
     p.add_argument("run_id", metavar="RUN")
     p.add_argument("--to", required=True, help="the folder that the run's own folder goes into")

@@ -32,7 +32,8 @@ TYPE: dict[str, tuple[int, int, int]] = {
     "foot": (13, 18, 400), "label": (12, 16, 400), "big": (34, 40, 350),
 }  # fmt: skip
 
-_KINDS = {"conv": "conv", "msa": "msa", "mix": "conv", "mlp": "mlp", "pool": "ref", "merge": "ref", "none": "faint", "stem": "muted"}
+_KINDS = {"conv": "conv", "msa": "msa", "mix": "conv", "mlp": "mlp", "pool": "ref", "merge": "ref", "block": "muted",
+          "none": "faint", "stem": "muted"}  # fmt: skip
 _FAMILIES = {
     "conv": ("conv", "square"),
     "msa": ("msa", "circle"),

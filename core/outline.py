@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from core.errors import SpecError
-from core.unit import BLOCKS, Unit
+from core.unit import BLOCKS, FOREIGN, Unit
 
 #: How much of a net could be read.  `units`: every residual branch, nothing is left out.  `blocks`: whole blocks, none of which can be
 #: switched off.  `logits`: only its answers.
@@ -91,10 +91,10 @@ def _numbers(name: str, given: Any) -> tuple[Any, ...]:
 
 def _unit(given: Any) -> Unit:
     """One unit, its values of the right type and in bounds."""
-    known = {field.name: field.type for field in fields(Unit)}
-    if not isinstance(given, dict) or set(given) != set(known):
+    kinds = {field.name: field.type for field in fields(Unit)}
+    if not isinstance(given, dict) or set(given) != set(kinds):
         raise SpecError("A unit of the outline has other fields than a unit has; import the net again.")
-    for name, kind in known.items():
+    for name, kind in kinds.items():
         value = given[name]
         good = (
             isinstance(value, str) and len(value) <= 40 if kind is str
@@ -103,6 +103,7 @@ def _unit(given: Any) -> Unit:
         )  # fmt: skip
         if not good:
             raise SpecError(f"A unit of the outline has {name} {str(value)[:40]!r}; import the net again.")
-    if given["letter"] not in BLOCKS or not 0 <= given["depth"] <= 1 or given["kind"] not in {block.kind for block in BLOCKS.values()}:
+    known = BLOCKS | FOREIGN
+    if given["letter"] not in known or not 0 <= given["depth"] <= 1 or given["kind"] not in {block.kind for block in known.values()}:
         raise SpecError(f"A unit of the outline is {given['letter'][:4]!r} at depth {given['depth']}; import the net again.")
     return Unit(**given)

@@ -9,7 +9,8 @@ from functools import cache
 
 from core.errors import SpecError, unknown
 from core.outline import Outline
-from core.spec import BLOCKS, Architecture, parse
+from core.spec import Architecture, parse
+from core.unit import kind_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +175,7 @@ def name_of(notation: str) -> str:
 
 def family(arch: Architecture | Outline) -> str:
     """`msa` if all spatial units are attention, `conv` if none is, else `hybrid`."""
-    kinds = {BLOCKS[letter].kind for letter in arch.letters} & {"conv", "msa", "mix", "pool"}
+    kinds = {kind_of(letter) for letter in arch.letters} & {"conv", "msa", "mix", "pool"}
     if "msa" not in kinds:
         return "conv"
     return "msa" if kinds == {"msa"} else "hybrid"

@@ -194,7 +194,7 @@ def describe(slot: Unit) -> str:
 
 def summary(slots: Sequence[Unit]) -> str:
     """A ribbon in words: `12 units in 2 stages: 8 Conv, 4 MSA`."""
-    names = {"conv": "Conv", "msa": "MSA", "mix": "Mix", "mlp": "MLP", "pool": "Pool", "merge": "Merge", "none": "empty"}
+    names = {"conv": "Conv", "msa": "MSA", "mix": "Mix", "mlp": "MLP", "pool": "Pool", "merge": "Merge", "block": "Block", "none": "empty"}
     counts = {kind: sum(slot.kind == kind for slot in slots) for kind in names}
     stages = len({slot.stage for slot in slots})
     held = ", ".join(f"{n} {names[kind]}" for kind, n in counts.items() if n)

@@ -89,6 +89,11 @@ class Run:
         images = slug(self.data.rstrip("/").rpartition("/")[2], 32)
         return f"{label}-{images}-s{self.seed}-{self.digest[:8]}"
 
+    @property
+    def origin(self) -> "Run":
+        """The run as it was imported, whose weights a fine-tuning starts from."""
+        return dataclasses.replace(self, recipe={}, seed=0, fraction=1.0, limit=0, name="")
+
     def to_json(self) -> dict[str, Any]:
         """What run.json holds."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name != "outline" or value}

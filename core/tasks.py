@@ -105,6 +105,15 @@ def import_images(args: dict[str, Any], context: Context) -> dict[str, Any]:
     return {"data": made["id"], "name": made["name"]}
 
 
+def import_net(args: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Take in a net that was made elsewhere ({name, images, and what else `imports.take_in` takes}); returns the id of its run."""
+    from core import imports
+
+    known = ("weights", "published", "new_head", "image_size", "seed", "label", "device")
+    run = imports.take_in(args["name"], args["images"], **{k: args[k] for k in known if k in args}, progress=_told(context))
+    return {"run": run.id}
+
+
 def sleep(args: dict[str, Any], context: Context) -> dict[str, Any]:
     """Self-test of the queue: count to `steps` with `delay_s` between, saving each count; a resumed one goes on counting."""
     steps, delay_s, saved = int(args.get("steps", 3)), float(args.get("delay_s", 0.1)), context.folder / "count.json"
@@ -129,5 +138,6 @@ TASKS: dict[str, Callable[[dict[str, Any], Context], dict[str, Any]]] = {
     "measure_rows": Sharded(rows=_rows_count, row=_rows_row, reduce=_rows_reduce, word=_rows_word),
     "fetch": fetch,
     "import_images": import_images,
+    "import_net": import_net,
     "sleep": sleep,
 }

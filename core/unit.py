@@ -26,11 +26,18 @@ BLOCKS: dict[str, Block] = {
     "g": Block(kind="merge"),
     "o": Block(kind="none"),
 }
+#: What only imported nets hold: a block that could not be taken apart.
+FOREIGN: dict[str, Block] = {"k": Block(kind="block")}
 STRIDED = "cbdg"
 WORDS = {
     "c": "Conv", "b": "Conv, bottleneck", "d": "Conv, depthwise", "m": "MSA", "w": "Windowed MSA",
-    "s": "Windowed MSA, shifted", "l": "Local MSA", "x": "Mix", "t": "MLP", "p": "Pool", "g": "Merge", "o": "None",
+    "s": "Windowed MSA, shifted", "l": "Local MSA", "x": "Mix", "t": "MLP", "p": "Pool", "g": "Merge", "o": "None", "k": "Block",
 }  # fmt: skip
+
+
+def kind_of(letter: str) -> str:
+    """The kind of the unit that a letter writes, those of imported nets included."""
+    return (BLOCKS.get(letter) or FOREIGN[letter]).kind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from core.analyses._rows import Arrays, Progress, Rows, in_rows, part
 from core.analyses._subject import Subject
 from core.errors import MeasureError, unknown
 from core.io import digest
+from core.outline import LEVELS, Outline
 from core.params import check
 from core.table import Column, Measurement
 from core.table import check as check_table
@@ -35,9 +36,9 @@ class Analysis:
     """A method.  `version` is raised when its numbers change; `card` is the module's docstring, shown on the page.
 
     `cost(arch, image_size, params)` is the FLOPs it needs; `supports(arch)` is "" or why it does not apply; `trained_on` is the image
-    set, if any, that a net must have learned.  `refusal` asks both.  An analysis with a
-    `watch` can share its forward pass with others that ask for the same images; one with `rows` can be shared by several jobs and goes on
-    where it was stopped.  `others(params)` are the runs it compares with.
+    set, if any, that a net must have learned, and `needs` how far an imported net must have been read.  `refusal` asks all three.
+    An analysis with a `watch` can share its forward pass with others that ask for the same images; one with `rows` can be shared by
+    several jobs and goes on where it was stopped.  `others(params)` are the runs it compares with.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Analysis:
     watch: Callable[[Subject, Any], Watch] | None = None
     rows: Rows | None = None
     trained_on: str = ""
+    needs: str = "logits"
     others: Callable[[Any], tuple[str, ...]] = lambda _params: ()
     card: str = ""
 
@@ -83,7 +85,10 @@ def refusal(analysis: Analysis, run: Run) -> str:
             f"{analysis.title} is asked of nets that were trained on {data.title(analysis.trained_on)}; "
             f"{run.name} was trained on {data.title(run.data)}."
         )
-    return analysis.supports(run.plan)
+    plan = run.plan
+    if isinstance(plan, Outline) and LEVELS.index(plan.level) > LEVELS.index(analysis.needs):
+        return f"{analysis.title} does not apply to {run.name or plan.name}. {plan.why}"
+    return analysis.supports(plan)
 
 
 def measure_run(run_id: str, analysis_id: str, params: dict[str, Any] | None = None, **settings: Any) -> store.Stored:

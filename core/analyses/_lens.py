@@ -74,13 +74,14 @@ def look(subject: Subject, seen: np.ndarray) -> tuple[list[int], list[float], di
 
 
 def activation(net: "Net", normed: "Tensor", chosen: "Tensor") -> "Tensor | None":
-    """What each place says for the chosen class, above the mean over classes, (n, h, w); None where a CLS token is read.
+    """What each place says for the chosen class, above the mean over classes, (n, h, w); None where a CLS token is read, or for
+    an imported net.
 
     Its mean over places, with the bias, is the logit above the mean logit.
     """
     import torch
 
-    if normed.dim() != 4:
+    if normed.dim() != 4 or not isinstance(net.head, torch.nn.Linear):
         return None
     weights = net.head.weight - net.head.weight.mean(0)
     maps = torch.relu(normed).movedim(1, -1) if net.by_map else normed

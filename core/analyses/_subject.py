@@ -23,7 +23,7 @@ class Subject:
     def __init__(self, run: Run, device: str = "auto", phase: str = "end") -> None:
         self.run, self.phase, self._device = run, phase, device
         self.arch = run.plan
-        self.spec = data.get(run.data)
+        self.spec = data.card_for(run.plan, data.get(run.data))
 
     @cached_property
     def device(self) -> torch.device:
@@ -51,7 +51,7 @@ class Subject:
     @cached_property
     def _rebuilt(self) -> bytes | None:
         """What the weights file of `init` would hold, made from the seed, where a run does not keep it; None otherwise."""
-        if self.phase != "init":
+        if self.phase != "init" or self.run.outline:
             return None
         try:
             store.weights(self.run.id, "init")

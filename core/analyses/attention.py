@@ -38,8 +38,9 @@ from core.errors import MeasureError
 from core.metrics.interval import mean_interval
 from core.params import param
 from core.size import count
-from core.spec import BLOCKS, Architecture
+from core.spec import Architecture
 from core.table import Column, Measurement
+from core.unit import kind_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -242,7 +243,7 @@ def cost(arch: Architecture, image_size: int, params: Params) -> float:
 
 def supports(arch: Architecture) -> str:
     """Only nets with an MSA unit."""
-    if any(BLOCKS[letter].kind == "msa" for letter in arch.letters):
+    if "msa" in map(kind_of, arch.letters):
         return ""
     return "This net has no MSA unit, so there is no attention to look at."
 
@@ -300,6 +301,7 @@ ANALYSIS = Analysis(
     sources=("Raghu et al., Do Vision Transformers See Like Convolutional Neural Networks?, NeurIPS 2021",),
     cost=cost,
     supports=supports,
+    needs="units",
     measure=alone(watch),
     watch=watch,
     chart=chart,

@@ -125,6 +125,9 @@ def _contrast(found: Any, slots: list[Any]) -> dict[str, float]:
     same = (stage[:, None] == stage[None, :]) & above
     apart = (stage[:, None] != stage[None, :]) & above
 
+    if not same.any() or not apart.any():  # one unit in every stage, or one stage
+        return {}
+
     def means(values: np.ndarray) -> np.ndarray:
         units = values[..., 1:, 1:]
         return np.stack([units[..., same].mean(-1), units[..., apart].mean(-1), units[..., same].mean(-1) - units[..., apart].mean(-1)], -1)
@@ -218,6 +221,7 @@ ANALYSIS = Analysis(
     ),
     cost=cost,
     supports=supports,
+    needs="blocks",
     measure=alone(watch),
     watch=watch,
     others=lambda params: (params.against,) if params.against else (),

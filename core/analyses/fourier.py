@@ -308,6 +308,7 @@ ANALYSIS = Analysis(
     sources=("Park and Kim, How Do Vision Transformers Work?, ICLR 2022, Fig. 2a, Fig. 8, Fig. D.2",),
     cost=cost,
     supports=supports,
+    needs="blocks",
     measure=alone(watch),
     watch=watch,
     chart=chart,

@@ -273,6 +273,7 @@ ANALYSIS = Analysis(
     ),
     cost=cost,
     supports=supports,
+    needs="units",
     measure=measure,
     chart=chart,
 )

@@ -233,6 +233,7 @@ ANALYSIS = Analysis(
     sources=("Luo et al., Understanding the Effective Receptive Field in Deep Convolutional Neural Networks, NeurIPS 2016",),
     cost=cost,
     supports=supports,
+    needs="blocks",
     measure=measure,
     chart=chart,
 )

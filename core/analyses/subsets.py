@@ -197,6 +197,7 @@ ANALYSIS = Analysis(
     ),
     cost=cost,
     supports=supports,
+    needs="units",
     measure=measure,
     chart=chart,
 )

@@ -191,6 +191,7 @@ ANALYSIS = Analysis(
     sources=("Park and Kim, How Do Vision Transformers Work?, ICLR 2022, Fig. 9, Fig. D.1",),
     cost=cost,
     supports=supports,
+    needs="blocks",
     measure=alone(watch),
     watch=watch,
     chart=chart,

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.data import fetched, folder, idx, imported, shapes, shipped
-from core.data.dataset import DatasetSpec, Images, check_size, check_split, digest, resize
+from core.data.dataset import DatasetSpec, Images, card_for, check_size, check_split, digest, normalised_for, resize
 from core.data.subset import subset
 from core.errors import DataError, unknown
 from core.io import home
 
-__all__ = ["DATASETS", "DatasetSpec", "Images", "available", "data_root", "every", "fetch", "get", "load", "prepared", "subset", "title"]
+__all__ = [
+    "DATASETS", "DatasetSpec", "Images", "available", "card_for", "data_root", "every", "fetch", "get", "load", "normalised_for",
+    "prepared", "subset", "title",
+]  # fmt: skip
 
 Progress = Callable[[int, int, str], None]
 

@@ -1,11 +1,12 @@
 """What a set of images is: its card, its pixels with labels, and the digest that names them."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from core.errors import DataError
+from core.outline import Outline
 
 # ImageNet's per-channel statistics, the usual ones for photographs (paper, Appendix A.1).
 PHOTO_MEAN, PHOTO_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -52,6 +53,19 @@ class Images:
     def __len__(self) -> int:
         """How many images."""
         return len(self.labels)
+
+
+def card_for(plan: object, card: DatasetSpec) -> DatasetSpec:
+    """A set's card with the mean and deviation that an imported net wants; as it is for all other nets."""
+    if not isinstance(plan, Outline) or not plan.mean:
+        return card
+    mean, std = (tuple(map(float, numbers)) for numbers in (plan.mean, plan.std))
+    return replace(card, mean=mean, std=std)
+
+
+def normalised_for(plan: object, images: Images) -> Images:
+    """Images as the net of this plan is given them; see `card_for`."""
+    return replace(images, spec=card_for(plan, images.spec))
 
 
 def digest(pixels: np.ndarray, labels: np.ndarray) -> str:

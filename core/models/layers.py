@@ -10,6 +10,9 @@ from core.models.attention import Attention, join
 from core.models.blocks import Blur, Mix, OnTokens, Residual
 from core.models.net import Net
 from core.models.units import as_map
+from core.models.zoo.net import ZooNet
+from core.models.zoo.parts import Place
+from core.spec import Unit
 
 _WORDS = {nn.BatchNorm2d: "BatchNorm", nn.LayerNorm: "LayerNorm", nn.ReLU: "ReLU", nn.GELU: "GELU", nn.Linear: "Linear",
           Mix: "Mix", Blur: "Blur"}  # fmt: skip
@@ -26,16 +29,17 @@ def layers(net: Net, position: int) -> list[tuple[str, nn.Module]]:
         raise MeasureError(f"There is no unit {position}; the net has units 0 to {len(net.blocks) - 1}.")
     block = net.blocks[position]
     if not isinstance(block, Residual):
-        raise MeasureError(f"Unit {net.units[position].id} is a patch merging: it has no branch to look into.")
+        raise MeasureError(f"Unit {net.units[position].id} {_no_branch(net.units[position])}: it has no branch to look into.")
     found: list[tuple[str, nn.Module]] = []
-    for module in (*_flat(block.pre), *_flat(block.body)):
+    own = _read(net, position)
+    for module in own or (*_flat(block.pre), *_flat(block.body)):
         if isinstance(module, Attention):
             found += [(ATTENDED, module), (PROJECTED, module)]
         elif isinstance(module, nn.Conv2d):
             side = module.kernel_size[0]
             found.append((f"{side}×{side} Conv", module))
         else:
-            found.append((_WORDS.get(type(module), type(module).__name__), module))
+            found.append((_WORDS.get(type(module)) or _word(module), module))
     seen: dict[str, int] = {}
     named = []
     for word, module in found:
@@ -51,13 +55,13 @@ def probe_layers(net: Net, position: int) -> Iterator[dict[str, Tensor]]:
     All are maps (batch, channel, height, width).  Hooks are removed on exit.  Asked for by readers of the paper: the spectrum of one
     convolution instead of a whole block.
     """
-    block, named = net.blocks[position], layers(net, position)
+    block, named, own = net.blocks[position], layers(net, position), _read(net, position)
     seen: dict[str, Tensor] = dict.fromkeys([GOING_IN, *(name for name, _ in named), COMING_OUT])
-    handles = []
+    handles, by_name = [], dict(named)
 
     def keep(name: str, tokens: bool):
         def hook(_module: nn.Module, _args: tuple, out: Tensor) -> None:
-            seen[name] = _map(out, tokens)
+            seen[name] = as_map(out, own[module]) if (module := by_name.get(name)) in own else _map(out, tokens, block)
 
         return hook
 
@@ -73,7 +77,7 @@ def probe_layers(net: Net, position: int) -> Iterator[dict[str, Tensor]]:
         return hook
 
     def going_in(_module: nn.Module, args: tuple) -> None:
-        seen[GOING_IN] = as_map(args[0])
+        seen[GOING_IN] = as_map(args[0], getattr(block, "going_in", None))
 
     try:
         handles.append(block.register_forward_pre_hook(going_in))
@@ -95,5 +99,20 @@ def _flat(module: nn.Module) -> list[nn.Module]:
     return [module.inner] if isinstance(module, OnTokens) else [] if isinstance(module, nn.Identity) else [module]
 
 
-def _map(x: Tensor, tokens: bool) -> Tensor:
-    return x.permute(0, 3, 1, 2) if tokens and x.dim() == 4 else as_map(x)
+def _map(x: Tensor, tokens: bool, block: nn.Module | None = None) -> Tensor:
+    return x.permute(0, 3, 1, 2) if tokens and x.dim() == 4 else as_map(x, getattr(block, "coming_out", None))
+
+
+def _read(net: Net | ZooNet, position: int) -> dict[nn.Module, Place]:
+    """The layers of a unit that was read from a foreign net, with how each lays out what it gives; none for the lab's own nets."""
+    return {module: place for _, module, place in net.layers.get(position, ())} if isinstance(net, ZooNet) else {}
+
+
+def _word(module: nn.Module) -> str:
+    """A layer of a foreign net in the lab's words: its type, shortened."""
+    name = type(module).__name__
+    return next((word for word in ("BatchNorm", "LayerNorm", "GroupNorm", "LayerScale") if name.startswith(word)), name)
+
+
+def _no_branch(unit: Unit) -> str:
+    return {"whole": "is a whole block", "plain": "has no path around it"}.get(unit.form, "is a patch merging")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,13 +10,16 @@ from torch import Tensor
 from core.errors import MeasureError
 from core.models.attention import Attention
 from core.models.net import Net
+from core.models.zoo.net import ZooNet
 
 #: Weights (images x heads x N x N) that exist at a time; a large map takes fewer images at once.
 AT_ONCE = 2**22
 
 
-def attentions(net: Net) -> dict[int, Attention]:
-    """The attention of each MSA unit by its place in the net (from 0), whatever it is wrapped in."""
+def attentions(net: Net | ZooNet) -> dict[int, Any]:
+    """The attention of each MSA unit by its place in the net (from 0), whatever it is wrapped in: all that have weights to look at."""
+    if isinstance(net, ZooNet):
+        return dict(net.looking())
     return {
         place: next(module for module in net.blocks[place].modules() if isinstance(module, Attention))
         for place, unit in enumerate(net.units)
@@ -34,7 +38,7 @@ def looks(
     """
     chosen = {place: module for place, module in attentions(net).items() if only in (None, place)}
     if not chosen:
-        raise MeasureError("This net has no MSA unit." if only is None else f"Unit {net.units[only].id} is not an MSA unit.")
+        raise MeasureError(_nothing(net, only))
     seen: dict[int, Tensor] = {}
 
     def watch(place: int) -> Callable[[Attention, tuple[Tensor, ...]], None]:
@@ -50,3 +54,11 @@ def looks(
     finally:
         for handle in handles:
             handle.remove()
+
+
+def _nothing(net: Net, only: int | None) -> str:
+    if only is None:
+        some = any(unit.kind == "msa" for unit in net.units)
+        return "The attention weights of this net cannot be read." if some else "This net has no MSA unit."
+    unit = net.units[only]
+    return f"The attention weights of unit {unit.id} cannot be read." if unit.kind == "msa" else f"Unit {unit.id} is not an MSA unit."

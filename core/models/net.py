@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.models.blocks import make_stem, make_unit
+from core.outline import Outline
 from core.spec import STEMS, Architecture, Unit, layout
 
 
@@ -65,11 +66,15 @@ class Net(nn.Module):
         return self
 
 
-def build(arch: Architecture, image_size: int, classes: int, drop_path: float = 0.0, seed: int | None = None) -> Net:
+def build(arch: Architecture | Outline, image_size: int, classes: int, drop_path: float = 0.0, seed: int | None = None) -> Net:
     """A freshly initialised net (PyTorch's default init, as the paper's; position tables N(0, 0.02^2)).
 
-    With a seed the weights are the same on every machine, and the caller's random state is left alone.
+    With a seed the weights are the same on every machine, and the caller's random state is left alone.  An imported net is built by timm.
     """
+    if isinstance(arch, Outline):
+        from core.models.timm_zoo import rebuild
+
+        return rebuild(arch, classes)
     if seed is None:
         return Net(arch, image_size, classes, drop_path).to(memory_format=torch.channels_last)
     with torch.random.fork_rng(devices=[]):

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
 from core.errors import MeasureError, unknown
 from core.models.blocks import Residual
 from core.models.net import Net
+from core.models.zoo.parts import ReadUnit
 from core.spec import Unit
 
 
@@ -33,8 +35,10 @@ class Taps:
         return len(self.maps)
 
 
-def as_map(x: Tensor) -> Tensor:
-    """The stream as (B, C, h, w): tokens lose their CLS and go back to their grid."""
+def as_map(x: Tensor, place: Any = None) -> Tensor:
+    """The stream as (B, C, h, w): tokens lose their CLS and go back to their grid.  `place` knows where a net has a layout of its own."""
+    if place is not None:
+        return place.as_map(x)
     if x.dim() == 4:
         return x
     side = int((x.shape[1] - 1) ** 0.5)  # a CLS net has square maps by construction
@@ -49,17 +53,20 @@ def probe(net: Net, point: str = "output", positions: Sequence[int] | None = Non
     """
     if point not in ("output", "branch"):
         raise MeasureError(f"There is no probe point {point!r}. Known: output, branch.")
+    if not len(net.blocks):
+        raise MeasureError(getattr(net, "why", "") or "This net has no unit; there is nothing to measure.")
     wanted = range(len(net.units)) if positions is None else positions
     taps, handles = Taps(), []
 
     def keep(position: int, tokens: bool):
         def hook(_module: nn.Module, _args: tuple, out: Tensor) -> None:
-            taps.maps[position] = out.permute(0, 3, 1, 2) if tokens and out.dim() == 4 else as_map(out)
+            own = getattr(net.blocks[position], "coming_out", None)
+            taps.maps[position] = out.permute(0, 3, 1, 2) if tokens and out.dim() == 4 else as_map(out, own)
 
         return hook
 
     def keep_stem(_module: nn.Module, args: tuple) -> None:
-        taps.stem = as_map(args[0])
+        taps.stem = as_map(args[0], getattr(net.blocks[0], "going_in", None))
 
     try:
         handles.append(net.blocks[0].register_forward_pre_hook(keep_stem))
@@ -87,6 +94,10 @@ def refusal(unit: Unit, how: str = "branch") -> str:
         raise unknown(MeasureError, "way to switch a unit off", how, HOW)
     if unit.kind == "merge":
         return f"Unit {unit.id} is a patch merging: it has no branch that could be switched off."
+    if unit.form == "whole":
+        return f"Unit {unit.id} is a whole block: what it adds could not be told apart, so it cannot be switched off."
+    if unit.form == "plain":
+        return f"Unit {unit.id} has no path around it, so nothing would be left without it."
     if how == "3x3" and not (unit.form == "bottleneck" and unit.stride == 1):
         return f"Unit {unit.id} has no 3x3 convolution that could be left out: only a bottleneck that keeps the map's size has one."
     return ""
@@ -120,12 +131,17 @@ def lesion(net: Net, positions: Sequence[int], how: str = "branch") -> Iterator[
                 healed.callback(setattr, block, "off", block.off)
                 block.off = True
             else:
-                _leave_out_3x3(block.body, healed)
+                _leave_out_3x3(block, healed)
         yield net
 
 
-def _leave_out_3x3(body: nn.Module, healed: ExitStack) -> None:
+def _leave_out_3x3(block: Residual, healed: ExitStack) -> None:
     """Put nothing in the place of the 3x3 convolution, its norm and its ReLU."""
+    body = block.body
+    if isinstance(block, ReadUnit):
+        healed.callback(setattr, body, "steps", body.steps)
+        body.steps = block.without_3x3()
+        return
     assert isinstance(body, nn.Sequential)
     first = next(i for i, part in enumerate(body) if isinstance(part, nn.Conv2d) and part.kernel_size == (3, 3))
     for i in range(first, first + 3):

@@ -23,7 +23,7 @@ from core.jobs import Cancelled
 from core.models import Net, build
 from core.recipe import Recipe, from_dict
 from core.run import Run
-from core.store import append_history, rewrite_history
+from core.store import append_history, rewrite_history, weights
 from core.train import device as hardware
 from core.train.evaluate import evaluate
 from core.train.optim import make_optimiser, rate, sam_step, set_rate
@@ -91,8 +91,8 @@ class _Training:
         self.recipe: Recipe = from_dict(run.recipe)
         self.dtype = hardware.precision(self.recipe.precision, self.device)
         self.arch = run.plan
-        self.images = data.load(run.data, "train", run.image_size)
-        self.test = data.load(run.data, "test", run.image_size)
+        self.images = data.normalised_for(run.plan, data.load(run.data, "train", run.image_size))
+        self.test = data.normalised_for(run.plan, data.load(run.data, "test", run.image_size))
         self.indices = data.subset(self.images.labels, run.fraction, run.limit, run.seed)
         self.batch = min(self.recipe.batch, len(self.indices))
         if self.batch < 2 * team.size:
@@ -105,7 +105,10 @@ class _Training:
         # a run shorter than three times its warm-up still has time to come down again
         self.warm = min(self.per_epoch * self.recipe.warmup, self.total // 3)
         self.marks = {"warmup": self.warm, "third": self.total // 3, "twothirds": 2 * self.total // 3}
-        self.net: Net = build(self.arch, run.image_size, run.classes, self.recipe.drop_path, seed=run.seed).to(self.device)
+        self.net: Net = build(self.arch, run.image_size, run.classes, self.recipe.drop_path, seed=run.seed)
+        if run.outline:  # fine-tuning
+            load_weights(self.net, weights(run.origin.id))
+        self.net.to(self.device)
         self.net.attend(hardware.attention_form(self.device, self.dtype))
         self.statistics: list[Tensor] = []  # of batch norm, which each process has seen its own of
         if team.size > 1 and self.device.type == "cuda":

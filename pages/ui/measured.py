@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import cost, data, io, jobs, size, spec, store, words
+from core import analyses, cost, data, io, jobs, size, spec, store, words
 from core.analyses import Analysis
 from core.errors import StoreError
 from core.jobs import shards
 from core.run import Run
 from core.table import Measurement
-from pages.ui import pickers, states
+from pages.ui import parts, pickers, states
 
 #: The tasks that measure.
 TASKS = ("measure", "measure_rows")
@@ -171,8 +171,6 @@ def kept(analysis: Analysis, run: Run, params: Any, job: jobs.Job | None) -> str
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _gathered(analysis_id: str, run_id: str, params: dict[str, Any], job_id: str, done: int) -> Measurement | None:
-    from core import analyses
-
     analysis = analyses.get(analysis_id)
     assert analysis.rows is not None
     return analysis.rows.gather(store.find(run_id), analysis.params(**params), shards.found(jobs.get(job_id).folder))
@@ -253,6 +251,8 @@ def _cards(asks: Sequence[tuple[Analysis, Any]], runs: Sequence[Run], found: dic
             if states.failed(f"The measurement of {title} stopped", text, button="Measure again", key=f"{key}_again_{run.id}"):
                 submit(run, asks)
                 st.rerun()
+        elif why := analyses.refusal(asks[0][0], run):
+            parts.sub(why)
         else:
             missing.append(run)
     if missing and states.empty(_offer(missing), "Measure", f"{key}_measure", cost=_cost(asks, missing)):

@@ -45,8 +45,9 @@ def test_runs_of_the_lab_keep_their_ids():
 @pytest.mark.parametrize(
     "broken",
     [
-        {"name": "timm:../../etc"}, {"name": "resnet18"}, {"level": "all"}, {"prefix": -1}, {"outputs": [12]}, {"outputs": "all"}, {"mean": [0.5]}, {"std": [0.0]}, {"parameters": -1}, {"parameters": 1.5},
-        {"image_size": True}, {"why": 3}, {"units": "none"}, {"units": [{"stage": 1}]}, {"extra": 1},
+        {"name": "timm:../../etc"}, {"name": "resnet18"}, {"level": "all"}, {"prefix": -1}, {"outputs": [12]}, {"outputs": "all"},
+        {"mean": [0.5]}, {"std": [0.0]}, {"parameters": -1}, {"parameters": 1.5}, {"image_size": True}, {"why": 3}, {"units": "none"},
+        {"units": [{"stage": 1}]}, {"extra": 1},
     ],
 )  # fmt: skip
 def test_what_no_net_has_is_refused(broken):
