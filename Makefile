@@ -12,13 +12,14 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-input --pro
 # pip says one short line for each library, so that a long installation is seen to go on.
 QUIETLY := sed -un -e 's/^Collecting \([A-Za-z0-9._-]*\).*/  \1/p' -e 's/^Installing collected.*/  unpacking .../p'
 
-.PHONY: help setup setup-dev run test lint types tests test-deps test-ray bench checkpoints clean
+.PHONY: help setup setup-dev run test lint types tests test-deps test-ray test-timm bench checkpoints clean
 
 help:
 	@echo "make run          open the lab in a browser (installs what is missing first)"
 	@echo "make test         check everything: style, types, imports, tests"
 	@echo "make test-deps    get a Chromium, Slurm and faketime for tests that need them (Debian, Ubuntu)"
 	@echo "make test-ray     test jobs on a small Ray cluster (gets Ray beside the lab, 400 MB)"
+	@echo "make test-timm    build and measure every net of docs/timm.md (seven minutes)"
 	@echo "make setup        only install the libraries into $(VENV)"
 	@echo "make bench        print how fast the lab is beside plain loops and other libraries (half an hour)"
 	@echo "make checkpoints  train and measure what is missing in checkpoints/ (hours without a GPU)"
@@ -45,6 +46,10 @@ tests: setup-dev
 test-deps: setup-dev
 	@bash .ci/get-slurm
 	@bash .ci/get-chromium $(BIN)/python
+
+# Every net of docs/timm.md, built and measured.
+test-timm: setup-dev
+	@ALTERLAB_TEST_TIMM=1 $(BIN)/python -m pytest tests/models/test_timm_zoo.py -k whole_table
 
 # Ray stays out of the lab's libraries, and its cluster in a network that holds nothing but this machine's loopback.
 RAY := .local/ray

@@ -11,14 +11,20 @@ from core.train.device import autocast
 from core.train.parallel import Team
 
 
+#: Pixels of a batch of large images.
+PIXELS = 2**20
+
+
 @torch.inference_mode()
 def evaluate(
-    net: nn.Module, images, indices, device: torch.device, dtype: torch.dtype, batch: int = 256, team: Team | None = None
+    net: nn.Module, images, indices, device: torch.device, dtype: torch.dtype, batch: int = 0, team: Team | None = None
 ) -> dict[str, float]:
     """{accuracy, nll, ece, brier, images} over `indices` of `images` (None: all); the net's mode is put back.
 
-    The processes of a `team` take a share of the images each, and all get the scores of the whole.
+    The processes of a `team` take a share of the images each, and all get the scores of the whole.  `batch` 0 takes 256 small images at a
+    time, and so many large ones that their maps do not fill the memory.
     """
+    batch = batch or min(256, max(8, PIXELS // images.pixels.shape[-1] ** 2))
     n = len(images) if indices is None else len(indices)
     if n == 0:
         raise MeasureError("There are no images to evaluate on; at least one is needed.")
