@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import data, jobs, presets, words
+from core import jobs, presets, words
 from pages.ui import address, parts, pickers, states, style
 
 PAGES = Path(__file__).resolve().parents[1]
@@ -19,6 +19,7 @@ SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "Make": (
         ("build", "Build", "Change a net block by block"),
         ("train", "Train", "Train it, watch it learn"),
+        ("data", "Data", "Look into sets of images, bring your own"),
     ),
     "Loss": (
         ("landscape", "Landscape", "How bumpy the loss is around the trained weights"),
@@ -54,7 +55,8 @@ def run() -> None:
     st.session_state["_frame"] = True
     st.set_page_config(page_title="AlterLab", page_icon=ICON, layout="wide", initial_sidebar_state=248)
     page = st.navigation(pages(), expanded=True)
-    st.html(style.CSS)
+    # a dialog stands outside of the page, which has the theme's scheme
+    st.html(style.CSS.replace("</style>", f'[data-testid="stDialog"]{{color-scheme:{parts.theme()}}}</style>'))
     st.logo(LOGO, size="medium")
     with states.guard():
         pickers.take_links()
@@ -103,7 +105,9 @@ def sidebar() -> None:
         parts.sub("No trained net yet")
     if missing := st.session_state.get("m_missing", 0):
         parts.sub(f"{words.some(missing, 'net')} of the link {'is' if missing == 1 else 'are'} not on this machine.")
-    sets = list(data.DATASETS)
+    sets = pickers.sets()
+    if st.session_state.get("d", sets[0]) not in sets:  # it was deleted
+        st.session_state["d"] = sets[0]
     st.selectbox("Images", sets, format_func=pickers.set_title, key="d", persist_state="session", on_change=address.moved, args=("d",))
     pickers.write_links(models, sets[0])
     with st.container(key="side_foot"):

@@ -64,7 +64,7 @@ def view(everything: Sequence[jobs.Job]) -> None:
         if job.parent in known:
             family.setdefault(job.parent, []).append(job)
     top = [job for job in everything if job.parent not in known]
-    spoken = {jobwords.trained(job) for job in everything}
+    spoken = {jobwords.trained(job) or (job.result or {}).get("run") for job in everything if job.task in ("train", "import_net")}
     orphans = [run for run in pickers.runs() if not store.is_shipped(run.id) and run.id not in spoken]
     if not everything and not orphans:
         parts.sub("No job yet. Training and measuring run here in the background; you can close the tab.")
@@ -213,7 +213,9 @@ def _place(job: jobs.Job, everything: Sequence[jobs.Job], family: Sequence[jobs.
 
 def _step(job: jobs.Job, step: str) -> None:
     """The one next useful button of an ended job."""
-    if step == "open" and (run := jobwords.run_of(job)):
+    if step == "open" and (dataset := jobwords.images_of(job)):
+        st.button("Open", key=f"open_{job.id}", type="tertiary", on_click=_ask, args=("data", {"d": dataset}), help="Look at its images")
+    elif step == "open" and (run := jobwords.run_of(job)):
         page, what, query = jobwords.shown_on(job)
         st.button("Open", key=f"open_{job.id}", type="tertiary", on_click=_open, args=(run.id, page, query), help=what)
     elif step == "resume" and st.button("Resume", key=f"resume_{job.id}", type="tertiary"):
@@ -241,4 +243,9 @@ def _open(run_id: str, page: str = "frequency", query: dict[str, str] | None = N
     """Puts a net on stage, in the last place if all are taken, and asks for a page."""
     others = [run.id for run in pickers.stage() if run.id != run_id]
     st.session_state["m"] = [*others[: pickers.MAX_ON_STAGE - 1], run_id]
-    st.session_state["job_open"] = (page, query or {})
+    _ask(page, query or {})
+
+
+def _ask(page: str, query: dict[str, str]) -> None:
+    """Asks for another page, which the page's polling part then turns to."""
+    st.session_state["job_open"] = (page, query)

@@ -302,7 +302,7 @@ def left(seconds: float) -> str:
 def sets_to_measure(runs: Sequence[Run]) -> dict[str, str]:
     """What features can be measured on, id -> words: the nets' own test or training images, and every other set that is here."""
     own = {pickers.test_set(run.data) for run in runs}
-    others = {s.id: s.title for s in data.DATASETS.values() if not s.subset_of and not data.available(s.id) and own != {s.id}}
+    others = {i: pickers.set_title(i) for i in pickers.sets() if not data.get(i).subset_of and not data.available(i) and own != {i}}
     return {"test": "Own test images", "train": "Own training images", **others}
 
 

@@ -10,6 +10,7 @@ import re
 import streamlit as st
 
 from core import data, presets, store, words
+from core.data import imported
 from core.errors import LabError
 from core.run import Run
 from core.spec import Architecture
@@ -29,6 +30,11 @@ def runs() -> list[Run]:
 def finished() -> list[Run]:
     """Stored runs that have been trained to the end."""
     return [run for run in runs() if accuracy(run) is not None]
+
+
+def added() -> list[Run]:
+    """Nets that were made elsewhere, as they were taken in; not what was fine-tuned from them."""
+    return [run for run in finished() if run.outline and not run.recipe]
 
 
 def shipped() -> list[Run]:
@@ -65,10 +71,26 @@ def stage() -> list[Run]:
     return [known[i] for i in st.session_state.get("m", []) if i in known][:MAX_ON_STAGE]
 
 
+def sets() -> list[str]:
+    """The ids of all sets that can be chosen: the known ones, then the reader's own; a damaged one is left out."""
+    found = list(data.DATASETS)
+    for name in imported.names():
+        try:
+            found.append(imported.card(name)["id"])
+        except LabError:  # the Data page says what is wrong with it
+            continue
+    return found
+
+
 def images() -> str:
     """The id of the chosen data set; always a known one."""
-    chosen = st.session_state.get("d", "")
-    return chosen if chosen in data.DATASETS else next(iter(data.DATASETS))
+    chosen, known = st.session_state.get("d", ""), sets()
+    return chosen if chosen in known else known[0]
+
+
+def _linked_set(given: str) -> str:
+    """The set that a link means: of the reader's own also without the digest of its content; "" if it is not here."""
+    return next((known for known in sets() if given in (known, known.partition("@")[0])), "")
 
 
 def test_set(dataset: str) -> str:
@@ -128,8 +150,10 @@ def take_links() -> None:
             st.session_state["m"] = here
         st.session_state["m_missing"] = len(set(models) - known)
     for given in address.brought("d")[:1]:
-        if given in data.DATASETS:
-            st.session_state["d"] = given
+        found = _linked_set(given)
+        st.session_state["d_missing"] = "" if found else given[:100]
+        if found:
+            st.session_state["d"] = found
 
 
 def write_links(models: list[str], dataset: str) -> None:
