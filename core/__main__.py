@@ -69,21 +69,33 @@ class Console:
 
 
 def describe(args: argparse.Namespace) -> dict:
-    """Parameters, FLOPs and units of an architecture."""
+    """Parameters, FLOPs and units of an architecture, or of a stored run; or the program that builds it."""
+    from core import snippet, store
+    from core.outline import Outline
     from core.presets import resolve
     from core.size import count
     from core.spec import layout
 
-    arch = resolve(args.spec)
-    counted = count(arch, args.image_size, args.classes)
+    run = next((known for known in store.list_runs() if known.id == args.spec), None)
+    arch = run.plan if run else resolve(args.spec)
+    size, classes = (run.image_size, run.classes) if run else (args.image_size, args.classes)
+    counted = count(arch, size, classes)
     units = [
         {"stage": u.stage, "index": u.index, "kind": u.kind, "form": u.form, "depth": round(u.depth, 6), "resampling": u.resampling,
          "side": u.side, "width": u.width}
-        for u in layout(arch, args.image_size) if u.kind != "none"
+        for u in layout(arch, size) if u.kind != "none"
     ]  # fmt: skip
-    size = f"{counted['parameters'] / 1e6:.2f} M parameters, {counted['flops'] / 1e6:.1f} MFLOP an image, {len(units)} units"
-    print_unless(args, f"{arch.notation}\n{size}")
-    return {**counted, "units": units, "notation": arch.notation}
+    answer = {**counted, "units": units, "notation": arch.notation}
+    if args.code or args.timm:
+        timm = args.timm or isinstance(arch, Outline)  # an imported net is timm's
+        answer["code"] = snippet.with_timm(arch, size, classes) if timm else snippet.plain(arch, size, classes)
+        if not answer["code"]:
+            raise LabError(f"timm has no net like {arch.notation}; --code alone writes it in plain PyTorch.")
+        print_unless(args, answer["code"].rstrip("\n"))
+        return answer
+    said = f"{counted['parameters'] / 1e6:.2f} M parameters, {counted['flops'] / 1e6:.1f} MFLOP an image, {len(units)} units"
+    print_unless(args, f"{arch.notation}\n{said}")
+    return answer
 
 
 def train(args: argparse.Namespace) -> dict:
@@ -198,12 +210,18 @@ def import_net(args: argparse.Namespace) -> dict:
 
 
 def export(args: argparse.Namespace) -> dict:
-    """Copy a finished run and its results into a folder."""
-    from core import store
+    """Copy a finished run and its results into a folder, or write its net as one file for other programs."""
+    from core import exports, store
 
-    place = store.export(args.run_id, Path(args.to), args.phase or ["end"])
-    print_unless(args, str(place))
-    return {"run": args.run_id, "folder": str(place)}
+    if args.format == "run":
+        place = store.export(args.run_id, Path(args.to), args.phase or ["end"])
+        print_unless(args, str(place))
+        return {"run": args.run_id, "folder": str(place)}
+    if args.phase:
+        raise LabError(f"--phase goes with the whole run; --format {args.format} writes the weights at the end of training.")
+    path = exports.write(args.run_id, args.format, Path(args.to))
+    print_unless(args, str(path))
+    return {"run": args.run_id, "file": str(path)}
 
 
 def list_analyses(args: argparse.Namespace) -> dict:
@@ -335,10 +353,12 @@ def arguments() -> argparse.ArgumentParser:
         sub.set_defaults(run=run)
         return sub
 
-    p = command("describe", describe, "Parameters, FLOPs and units of a preset or notation.")
-    p.add_argument("spec", help="a preset id or a notation such as ccwccw-ccmccm")
-    p.add_argument("--image-size", type=int, default=32)
-    p.add_argument("--classes", type=int, default=10)
+    p = command("describe", describe, "Parameters, FLOPs and units of a net, or the program that builds it without the lab.")
+    p.add_argument("spec", metavar="NET", help="a preset id, a notation such as ccwccw-ccmccm, or the id of a run")
+    p.add_argument("--image-size", type=int, default=32, help="of a run, its own")
+    p.add_argument("--classes", type=int, default=10, help="of a run, its own")
+    p.add_argument("--code", action="store_true", help="print it as a program in plain PyTorch; of an imported net, with timm")
+    p.add_argument("--timm", action="store_true", help="print it as a program with timm, where timm has the same net")
     p = command("train", train, "Train a net; the same command goes on where it stopped.")
     p.add_argument("--arch", required=True, help="a preset id or a notation")
     p.add_argument("--data", default="fashion")
@@ -378,9 +398,13 @@ def arguments() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=int, default=0, help="of random weights")
     p.add_argument("--name", default="", help="label on screen")
     p.add_argument("--device", default="auto")
-    p = command("export", export, "Copy a finished run, its weights and results into a folder.")
+    p = command("export", export, "Copy a finished run, its weights and results into a folder; or write its net as one file.")
     p.add_argument("run_id", metavar="RUN")
-    p.add_argument("--to", required=True, help="the folder that the run's own folder goes into")
+    p.add_argument("--to", required=True, help="the folder that the run's own folder, or the file, goes into")
+    p.add_argument(
+        "--format", choices=("run", "safetensors", "onnx"), default="run",
+        help="run: all of it; safetensors: the weights in fp32, named as in `describe RUN --code`; onnx: the net, from images to logits",
+    )  # fmt: skip
     p.add_argument("--phase", action="append", default=[], help="weights to take along; end if not given")
     p = command("data", data_command, "List image sets, get one, or bring your own.")
     p.formatter_class = argparse.RawDescriptionHelpFormatter

@@ -333,4 +333,6 @@ def _reach(stage: Stage, block: Block, side: int, i: int, j: int) -> tuple[int, 
         return stage.kernel, "local"
     if block.form == "global":
         return side, "global"
+    if block.form == "depthwise" and stage.kernel % 2 == 0:
+        raise SpecError(f"Stage {i}, unit {j}: a depthwise kernel of {stage.kernel} has no centre; use an odd number.")
     return 0, block.form

@@ -175,7 +175,7 @@ class Attention(nn.Module):
     def _near_scores(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, N, heads, 1, K^2) before the softmax, and the values (B, H, W, inner)."""
         q, keys, values = self.qkv(x).chunk(3, -1)
-        q = q.reshape(len(x), self.side**2, self.heads, 1, -1) * self.scale
+        q = q.reshape(x.shape[0], self.side**2, self.heads, 1, -1) * self.scale
         scores = q @ self._near_heads(keys).transpose(-2, -1) + self.mask.to(q.dtype)[None, :, None, None, :]
         added = self.bias()
         return (scores if added is None else scores + added[None, None].to(scores.dtype)), values  # bias: (1, 1, heads, 1, K^2)
@@ -184,7 +184,7 @@ class Attention(nn.Module):
         """(B, H, W, C) -> (B, N, C, K^2): what lies around each position, 0 outside the map."""
         p = self.kernel // 2
         u = F.pad(t, (0, 0, p, p, p, p)).unfold(1, self.kernel, 1).unfold(2, self.kernel, 1)  # B H W C K K
-        return u.reshape(len(t), self.side**2, t.shape[-1], self.kernel**2)
+        return u.reshape(t.shape[0], self.side**2, t.shape[-1], self.kernel**2)
 
     def _near_heads(self, t: Tensor) -> Tensor:
         """(B, H, W, inner) -> (B, N, heads, K^2, channels a head)."""

@@ -34,7 +34,7 @@ class Net(nn.Module):
         x = self.stem(x)
         side = x.shape[-1]
         if self.cls is not None:
-            tokens = torch.cat([self.cls.to(x.dtype).expand(len(x), -1, -1), x.flatten(2).transpose(1, 2)], 1)
+            tokens = torch.cat([self.cls.to(x.dtype).expand(x.shape[0], -1, -1), x.flatten(2).transpose(1, 2)], 1)
             return tokens if self.pos is None else tokens + self.pos.to(x.dtype)
         if self.pos is None:
             return x
