@@ -6,6 +6,7 @@ Any net that timm knows by name, with the weights its authors published, those o
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,22 @@ PREFIX = "timm:"
 def weights_of(name: str, weights: str, published: bool, seed: int) -> str:
     """Where weights come from, in words, for the pages."""
     return f"the file {Path(weights).name}" if weights else "published" if published else f"random, seed {seed}"
+
+
+def inbox() -> Path:
+    """Where uploaded files of weights wait for their import, each in a folder of its own."""
+    return io.home() / "inbox"
+
+
+def uploaded(weights: str) -> bool:
+    """Whether a file of weights lies in the inbox, which nobody else knows."""
+    return bool(weights) and Path(weights).parent.parent == inbox().absolute()
+
+
+def forget(weights: str) -> None:
+    """Delete a file of weights that was uploaded; one that lies elsewhere is the reader's and stays."""
+    if uploaded(weights):
+        shutil.rmtree(Path(weights).parent, ignore_errors=True)
 
 
 def take_in(

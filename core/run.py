@@ -78,6 +78,8 @@ class Run:
         facts = {name: value for name, value in dataclasses.asdict(self).items() if name not in ("name", "outline")}
         if self.outline:  # what was imported, not how the lab reads it today
             facts["weights"] = self.outline["digest"]
+            if self.recipe:  # all of it may be at its default, and yet the net is no longer as it came
+                facts["tuned"] = True
         usual = dataclasses.asdict(Recipe())
         facts["recipe"] = {k: v for k, v in self.recipe.items() if k != "name" and (k not in usual or v != usual[k])}
         return digest(facts)

@@ -111,6 +111,7 @@ def import_net(args: dict[str, Any], context: Context) -> dict[str, Any]:
 
     known = ("weights", "published", "new_head", "image_size", "seed", "label", "device")
     run = imports.take_in(args["name"], args["images"], **{k: args[k] for k in known if k in args}, progress=_told(context))
+    imports.forget(args.get("weights", ""))
     return {"run": run.id}
 
 

@@ -40,6 +40,19 @@ def kind_of(letter: str) -> str:
     return (BLOCKS.get(letter) or FOREIGN[letter]).kind
 
 
+def stays_on(unit: "Unit", how: str = "branch") -> str:
+    """Why a unit cannot be switched off in this way (`branch`, `3x3`), as a sentence; "" if it can."""
+    if unit.kind == "merge":
+        return f"Unit {unit.id} is a patch merging: it has no branch that could be switched off."
+    if unit.form == "whole":
+        return f"Unit {unit.id} is a whole block: what it adds could not be told apart, so it cannot be switched off."
+    if unit.form == "plain":
+        return f"Unit {unit.id} has no path around it, so nothing would be left without it."
+    if how == "3x3" and not (unit.form == "bottleneck" and unit.stride == 1):
+        return f"Unit {unit.id} has no 3x3 convolution that could be left out: only a bottleneck that keeps the map's size has one."
+    return ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Unit:
     """One unit in its place: what it is, where it stands, and the shapes that meet it.

@@ -4,13 +4,15 @@ from pages.ui import frame
 
 frame.require()
 
+from functools import partial
+
 import streamlit as st
 
-from core import cost, data, edit, presets, recipe, rule, words
+from core import cost, data, edit, exports, presets, recipe, rule, snippet, words
 from core.errors import LabError
 from core.size import count
 from core.spec import Architecture, layout
-from pages.ui import editor, parts, pickers, states, twin
+from pages.ui import add_net, added_nets, editor, parts, pickers, states, twin
 from pages.ui.copylink import copy_link
 
 #: shown in the row; the others stand behind "More"
@@ -86,29 +88,44 @@ def _controls(base: str, fits: bool) -> None:
                             args=(preset.id,),
                             type="tertiary",
                         )
+            st.button("Add a net", key="build_add", type="tertiary", on_click=add_net.ask, help="One from elsewhere, by its name or file")
         with st.container(horizontal=True, vertical_alignment="center", width="content", gap="medium"):
             st.button("Undo", key="build_undo", on_click=pickers.undo, type="tertiary", disabled=not st.session_state.get("arch_undo"))
             copy_link("build_link")
-            if st.button("Show as PyTorch", key="build_code", type="tertiary", disabled=not fits):
+            if st.button("Show as code", key="build_code", type="tertiary", disabled=not fits):
                 _code(pickers.arch())
 
 
-@st.dialog("This net as PyTorch", width="large")
+@st.dialog("This net as a program", width="large")
 def _code(arch: Architecture) -> None:
+    """The net in plain PyTorch or with timm, its trained weights under the same names, and the same by command."""
     size, classes = st.session_state["build_size"], st.session_state["build_classes"]
-    st.markdown("The lab's own builder makes it an ordinary `torch.nn.Module`:")
-    st.code(
-        "import torch\nfrom core.models import build\nfrom core.presets import resolve\n\n"
-        f'net = build(resolve("{arch.notation}"), image_size={size}, classes={classes})\n'
-        f"logits = net(torch.randn(1, 3, {size}, {size}))  # (1, {classes})",
-        language="python",
-    )
-    st.markdown("Its size on the command line, and training it there:")
-    st.code(
-        f'python -m core describe "{arch.notation}" --image-size {size} --classes {classes}\n'
-        f'python -m core train --arch "{arch.notation}" --data {pickers.images()} --recipe quick',
-        language="bash",
-    )
+    texts = {"PyTorch": snippet.plain(arch, size, classes), "timm": snippet.with_timm(arch, size, classes)}
+    known = [name for name, text in texts.items() if text]
+    st.html('<div class="lab-sub">The same net without the lab: its weights fit as they are, and the answers are the same.</div>')
+    for name, place in zip(known, st.tabs(known), strict=True):
+        with place:
+            st.code(texts[name], language="python", height=380)
+            st.download_button("net.py", texts[name], "net.py", "text/x-python", key=f"code_{name.lower()}", on_click="ignore")
+    for run in pickers.finished():
+        if (run.arch, run.image_size, run.classes) == (arch.notation, size, classes):
+            st.download_button(
+                f"Weights of {pickers.title(run)}, trained on {pickers.set_title(run.data)}", partial(exports.safetensors, run.id),
+                f"{run.id}.safetensors", "application/octet-stream", key=f"code_weights_{run.id}", on_click="ignore", type="tertiary",
+                help="safetensors, fp32, under the names of this program",
+            )  # fmt: skip
+    with st.expander("With the lab installed"):
+        st.code(
+            "from core.models import build\nfrom core.presets import resolve\n\n"
+            f'net = build(resolve("{arch.notation}"), image_size={size}, classes={classes})',
+            language="python",
+        )
+        st.code(
+            f'python -m core describe "{arch.notation}" --image-size {size} --classes {classes} --code\n'
+            f'python -m core train --arch "{arch.notation}" --data {pickers.images()} --recipe quick\n'
+            "python -m core export RUN --to . --format safetensors",
+            language="bash",
+        )
 
 
 def _hint(arch: Architecture, size: int) -> None:
@@ -174,6 +191,8 @@ def _page() -> None:
     for sentence in (pickers.arch_error() and f"**The net in this link cannot be built.** {pickers.arch_error()}", refusal):
         if sentence:
             states.note(sentence)
+    added_nets.watch()
+    added_nets.news()
     _controls(base, fits)
     if not fits:
         if editor.refused():
@@ -202,5 +221,14 @@ def _page() -> None:
         _numbers(arch, base, size, classes)
 
 
+def _elsewhere() -> None:
+    """Imports that run or stopped are told above the net; all nets that came from elsewhere stand below it."""
+    with states.guard():
+        added_nets.sweep()
+        added_nets.shelf()
+    add_net.dialog()
+
+
 with states.guard():
     _page()
+_elsewhere()

@@ -14,6 +14,7 @@ from core import analyses, ribbon, spec
 from core.analyses import fourier
 from core.analyses._pictures import SELECTION, domain
 from core.run import Run
+from core.unit import stays_on
 from pages.ui import features_depth, figure, focus, measured, parts, pickers, states
 from pages.ui.draw import draw
 from pages.ui.measured import Answer
@@ -186,7 +187,8 @@ def unit(found: list[Answer], params: fourier.Params, place: str, known: dict[st
         draw(picture, [answer.manifest["key"], name], "frequency_unit", f"{known[place]}. {says}")
     with right:
         parts.sub(says)
-        if row.kind != "merge" and st.button("Switch it off in Lesion", key="frequency_lesion"):
+        slot = next((slot for slot in slots if slot.id == name), None)
+        if slot and not stays_on(slot) and st.button("Switch it off in Lesion", key="frequency_lesion"):
             frame.go("lesion", unit=place, net=run_id, off=name)
     rows = answer.table[answer.table["unit"].isin([name, _before(answer, name)])]
     foot = f"{known[place]}. {measured.images_said([answer])} Band: 95 % over images."

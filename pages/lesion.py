@@ -9,11 +9,12 @@ from typing import Any
 
 import streamlit as st
 
-from core import analyses, chart, data, live, spec, words
+from core import analyses, chart, data, live, ribbon, spec, words
 from core.analyses import lesion, subsets
 from core.ribbon import describe
 from core.run import Run
 from core.spec import Unit
+from core.unit import stays_on
 from pages.ui import address, bars, figure, flips, focus, measured, parts, pickers, states, toll
 from pages.ui.draw import draw
 from pages.ui.measured import Answer, Asked
@@ -41,6 +42,14 @@ def body(head: st.delta_generator.DeltaGenerator) -> None:
             parts.take("No net is on stage. Choose one under **Models on stage**, or train one first.")
         return
     slots = focus.slots(run)
+    if why := analyses.refusal(ANALYSIS, run):
+        with head:
+            parts.take(why)
+        choose(run, nets)
+        focus.write(net=[run.id], off=[], unit=[])
+        if slots:
+            parts.svg(ribbon.draw(slots, side=26, label=f"The blocks of {pickers.title(run)}"))
+        return
     how = controls(run, nets, slots)
     fixed = stays(slots, how)
     said = take_link(run, slots, fixed)
@@ -93,14 +102,20 @@ def chosen(nets: list[Run]) -> Run | None:
     return next((run for run in nets if run.id == wanted), next(iter(mixed or nets), None))
 
 
+def choose(run: Run, nets: list[Run]) -> None:
+    """The net."""
+    known = {net.id: net for net in nets}
+    st.session_state["l_net"] = run.id
+    st.segmented_control(
+        "Net", list(known), format_func=lambda i: pickers.title(known[i]), required=True, key="l_net", on_change=_net_chosen, wrap=True
+    )
+
+
 def controls(run: Run, nets: list[Run], slots: tuple[Unit, ...]) -> str:
     """Net, what is removed, and the way back; the value of Remove."""
-    known, how = {net.id: net for net in nets}, "branch"
+    how = "branch"
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.session_state["l_net"] = run.id
-        st.segmented_control(
-            "Net", list(known), format_func=lambda i: pickers.title(known[i]), required=True, key="l_net", on_change=_net_chosen, wrap=True
-        )
+        choose(run, nets)
         if any(not stays(slots, "3x3").get(slot.id) for slot in slots):
             how = st.segmented_control(
                 "Remove", list(HOW), format_func=HOW.get, default="branch", required=True, key="l_how", bind="query-params"
@@ -117,12 +132,9 @@ def _net_chosen() -> None:
 
 def stays(slots: tuple[Unit, ...], how: str) -> dict[str, str]:
     """The units that cannot be switched off in this way, with the reason."""
-    fixed = {slot.id: "A patch merging has no branch to switch off." for slot in slots if slot.kind == "merge"}
-    if how == "3x3":
-        fixed |= {
-            slot.id: "It has no 3×3 convolution that could be left out." for slot in slots if slot.form != "bottleneck" or slot.stride > 1
-        }
-    return fixed
+    words_of = {"merge": "A patch merging has no branch to switch off.", "plain": "No path leads around it, so it cannot be switched off."}
+    other = "It has no 3×3 convolution that could be left out."
+    return {slot.id: words_of.get(slot.kind) or words_of.get(slot.form) or other for slot in slots if stays_on(slot, how)}
 
 
 def off(run: Run) -> list[str]:
@@ -239,8 +251,8 @@ def foot(run: Run, answer: Answer, slots: tuple[Unit, ...]) -> None:
     said, caveats = lesion.takeaway(table, pickers.title(run)), " ".join(text)
 
     def file() -> bytes:
-        fixed = {slot.id: "stays" for slot in slots if slot.kind == "merge"}
-        return bars.file(bars.drawing(slots, costs(answer), fixed, off=off(run), paint=chart.LIGHT), said, caveats)
+        kept = {slot.id: "stays" for slot in slots if stays_on(slot)}
+        return bars.file(bars.drawing(slots, costs(answer), kept, off=off(run), paint=chart.LIGHT), said, caveats)
 
     figure.foot_line(caveats, table, f"lesion-{run.id}", "lesion", file)
 

@@ -1,5 +1,6 @@
 """Pictures that several analyses share: a number over depth, its change by kind of unit.  Altair is imported inside."""
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def over_depth(
     x_scale, y_scale = alt.Scale(domain=[-0.04, 1.04], nice=False), alt.Scale(domain=y_range, nice=False, zero=False)
     if log:
         y_scale = alt.Scale(type="log", domain=y_range, nice=False)
-    stages = _bands(table)
+    stages, side = _bands(table), _room(side, round(1 / _step(table)), 22)
     words = f"depth; 1–{len(stages)}: stages" if len(stages) > 1 else "depth, first to last unit"
     y_axis = _y_axis(title, ticks, _decades(y_range) if log else None)
     x = alt.X("depth:Q", scale=x_scale, axis=alt.Axis(values=[0, 0.5, 1], tickCount=9, format="~g", **x_title(words)))
@@ -137,17 +138,28 @@ def _heading(text: str, family: str, c: dict[str, str], up: int = 42) -> "list[a
 
     one = _once()
     mark = one.mark_point(size=130, filled=True, opacity=1, color=c[family_token(family)], shape=family_shape(family), clip=False)
-    name = one.mark_text(align="left", baseline="middle", fontSize=14, fontWeight=600, color=c["ink"], clip=False)
+    rest = alt.ExprRef("width + 8")  # a longer name ends in an ellipsis
+    name = one.mark_text(align="left", baseline="middle", fontSize=14, fontWeight=600, color=c["ink"], clip=False, limit=rest)
     return [
         mark.encode(x=alt.XValue(-26), y=alt.YValue(-up)),
         name.encode(x=alt.XValue(-12), y=alt.YValue(1 - up), text=alt.TextValue(text)),
     ]
 
 
+def _room(side: int, units: int, most: int) -> int:
+    """The side of a mark [px] when more than `most` units stand beside each other."""
+    return min(side, max(5, round(side * most / max(units, 1))))
+
+
+def _step(table: pd.DataFrame) -> float:
+    """The least distance of two units on the depth axis."""
+    return min((b - a for a, b in pairwise(sorted({0.0, *table["depth"]}))), default=1.0)
+
+
 def _bands(table: pd.DataFrame) -> pd.DataFrame:
     """One row a stage with its extent on the depth axis, half a step wider than its units."""
     units = table[table["stage"] > 0]
-    half = 0.5 / max(len(units), 1)
+    half = _step(units) / 2
     ends = units.groupby("stage")["depth"].agg(["min", "max"]).reset_index()
     return pd.DataFrame(
         {
@@ -280,7 +292,7 @@ def spectrum(
     if not focus:
         last = int(table["position"].max()) or 1
         deep = alt.Opacity("position:Q", scale=alt.Scale(domain=[0, last], range=[0.25, 1]), legend=None)
-        kinds = [k for k in ("conv", "msa", "mix", "mlp", "pool", "merge") if (table["kind"] == k).any()]
+        kinds = [k for k in ("conv", "msa", "mix", "mlp", "pool", "merge", "block") if (table["kind"] == k).any()]
         colour = alt.Color(
             "kind:N", scale=alt.Scale(domain=["stem", *kinds], range=[c["muted"], *(c[kind_token(k)] for k in kinds)]), legend=None
         )
@@ -365,7 +377,7 @@ def pairs(
             **{one: (alt.X if one == "x" else alt.Y)("middle:Q", scale=scales[one], axis=None),
                other: (alt.X if other == "x" else alt.Y)("edge:Q", scale=scales[other], axis=None)},
         )  # fmt: skip
-        layers += unit_marks(base, theme, side=9, focus=focus if one == "y" else "")
+        layers += unit_marks(base, theme, side=_room(9, len(marks), 24), focus=focus if one == "y" else "")
     words = [
         {"text": f"columns: {across}" if across != down else "", "x": 0.0, "align": "left"},
         {"text": f"rows: {down}" if across != down else "", "x": float(columns["at"].max() + 1), "align": "right"},

@@ -21,7 +21,7 @@ IMAGES = 512
 ON_HELP = "test and train are the net's own images; the id of a data set takes its test images, normalised as the net's own."
 
 #: What the words of a summary call each kind, in the order of the summary.
-KINDS = {"msa": "MSA", "conv": "Conv", "mlp": "MLP", "mix": "Mix", "pool": "Pool"}
+KINDS = {"msa": "MSA", "conv": "Conv", "mlp": "MLP", "mix": "Mix", "pool": "Pool", "block": "Block"}
 
 HEAD = (
     Column(id="unit", dtype="str", unit="", term="unit"),

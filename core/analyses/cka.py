@@ -143,7 +143,8 @@ def _contrast(found: Any, slots: list[Any]) -> dict[str, float]:
 def takeaway(net: str, contrast: dict[str, float] | None) -> str:
     """How far the stages of one net are apart, in one sentence from the notes of its measurement."""
     if not contrast or "difference" not in contrast:
-        return f"{net} has one stage, so there are **no stages to tell apart**; the picture shows how its layers drift."
+        why = "has one stage, or one unit in each," if contrast == {} else "has one stage,"
+        return f"{net} {why} so there are **no stages to tell apart**; the picture shows how its layers drift."
     within, between, gap = contrast["within"], contrast["between"], contrast["difference"]
     numbers = f"{words.plain(within)} within a stage, {words.plain(between)} between stages"
     if "low" not in contrast:

@@ -32,6 +32,7 @@ from core.analyses._pass import Watch, alone
 from core.analyses._units import HEAD, IMAGES, KINDS, ON_HELP, head, maps_of, name
 from core.analyses._units import by_kind as _by_kind
 from core.errors import MeasureError, unknown
+from core.outline import Outline
 from core.params import param
 from core.size import count
 from core.spec import Architecture
@@ -222,8 +223,10 @@ def cost(arch: Architecture, image_size: int, params: Params) -> float:
     return count(arch, image_size, 10)["flops"] * params.images
 
 
-def supports(arch: Architecture) -> str:
-    """Every net can be measured; small maps are left out and named."""
+def supports(arch: Architecture | Outline) -> str:
+    """Every net can be measured whose maps are large enough; small ones are left out and named."""
+    if isinstance(arch, Outline) and arch.units and max(unit.side * unit.stride for unit in arch.units) < 4:
+        return f"{arch.name} has no map of 4×4 positions or more at {arch.image_size} pixels, so there is no frequency to read."
     return ""
 
 

@@ -12,6 +12,7 @@ from core.models.blocks import Residual
 from core.models.net import Net
 from core.models.zoo.parts import ReadUnit
 from core.spec import Unit
+from core.unit import stays_on
 
 
 def units(net: Net) -> list[Unit]:
@@ -92,15 +93,7 @@ def refusal(unit: Unit, how: str = "branch") -> str:
     """Why a unit cannot be switched off in this way, as a sentence; "" if it can.  MeasureError for an unknown way."""
     if how not in HOW:
         raise unknown(MeasureError, "way to switch a unit off", how, HOW)
-    if unit.kind == "merge":
-        return f"Unit {unit.id} is a patch merging: it has no branch that could be switched off."
-    if unit.form == "whole":
-        return f"Unit {unit.id} is a whole block: what it adds could not be told apart, so it cannot be switched off."
-    if unit.form == "plain":
-        return f"Unit {unit.id} has no path around it, so nothing would be left without it."
-    if how == "3x3" and not (unit.form == "bottleneck" and unit.stride == 1):
-        return f"Unit {unit.id} has no 3x3 convolution that could be left out: only a bottleneck that keeps the map's size has one."
-    return ""
+    return stays_on(unit, how)
 
 
 def check_lesion(net: Net, positions: Sequence[int], how: str = "branch") -> None:

@@ -10,7 +10,6 @@ from core.metrics.classify import Tally, tally
 from core.train.device import autocast
 from core.train.parallel import Team
 
-
 #: Pixels of a batch of large images.
 PIXELS = 2**20
 

@@ -26,8 +26,8 @@ class Lack:
 
 
 def measurable(run: Run, phase: str) -> bool:
-    """Whether the weights of that moment are here; those of the start are made again from the seed."""
-    if phase == "init":
+    """Whether the weights of that moment are here; those of the start of an own net are made again from the seed."""
+    if phase == "init" and not run.outline:
         return True
     try:
         store.weights(run.id, phase)

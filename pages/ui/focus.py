@@ -11,6 +11,7 @@ import streamlit as st
 from core import ribbon, spec
 from core.run import Run
 from core.spec import Unit
+from core.unit import stays_on
 from pages.ui import address, frame, parts, pickers
 
 #: where the place is kept between pages
@@ -99,7 +100,7 @@ def card(run: Run, unit: str, says: str, key: str, here: str = "") -> None:
     ways += [("features", "Its features", {})]
     with parts.row():
         for stem, label, more in ways:
-            if stem == here or not frame.exists(stem) or (stem == "lesion" and slot.kind == "merge"):
+            if stem == here or not frame.exists(stem) or (stem == "lesion" and stays_on(slot)):
                 continue
             if st.button(label, key=f"{key}_{stem}", type="secondary" if stem == "lesion" else "tertiary"):
                 frame.go(stem, unit=place, **more)

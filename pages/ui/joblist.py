@@ -231,7 +231,8 @@ def _step(job: jobs.Job, step: str) -> None:
 def _orphan(run: Run) -> None:
     done = pickers.accuracy(run) is not None
     state, text = "succeeded" if done else "cancelled", jobwords.finished(run)
-    with _line(f"run_{run.id}", state, f"{pickers.title(run)}, seed {run.seed}", text, None):
+    seed = f", seed {run.seed}" if run.recipe or not run.outline else ""
+    with _line(f"run_{run.id}", state, f"{pickers.title(run)}{seed}", text, None):
         if done:
             st.button("Open", key=f"open_{run.id}", type="tertiary", on_click=_open, args=(run.id,))
         if st.button("Remove", key=f"remove_{run.id}", type="tertiary"):

@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 
-from core import jobs, store, words
+from core import data, jobs, store, words
+from core.data import imported
 from core.errors import LabError, StoreError
 from core.jobs import state
 from core.run import Run
@@ -53,9 +54,10 @@ def _run_id(given: str) -> str:
 
 
 def run_of(job: jobs.Job) -> Run | None:
-    """The stored run that a job trains or measures; None if it is gone or its description is damaged."""
+    """The stored run that a job trains, measures or has taken in; None if it is gone or its description is damaged."""
+    result = job.result or {}
     try:
-        return store.find(trained(job) if job.task == "train" else str(job.args.get("run")))
+        return store.find(trained(job) if job.task == "train" else str((result if job.task == "import_net" else job.args).get("run")))
     except LabError:
         return None
 
@@ -90,6 +92,12 @@ def shown_on(job: jobs.Job) -> tuple[str, str, dict[str, str]]:
     first = next(iter(asks), "") if isinstance(asks, dict) else ""
     page = _PAGES.get(first, "frequency")
     return page, _SEE[page], {"show": first} if page in ("features", "robustness") else {}
+
+
+def images_of(job: jobs.Job) -> str:
+    """Id of the set of images that an ended job has brought, if it is there; "" for other jobs."""
+    brought = job.args.get("id") if job.task == "fetch" else (job.result or {}).get("data") if job.task == "import_images" else ""
+    return str(brought) if brought in pickers.sets() else ""
 
 
 def name(job: jobs.Job) -> str:
@@ -170,12 +178,27 @@ def _of_parts(job: jobs.Job, parts: Sequence[jobs.Job]) -> tuple[str, float | No
 def _outcome(job: jobs.Job) -> str:
     if job.task == "fetch":
         return "its images can be used now"
+    if job.task == "import_images":
+        return _imported(images_of(job))
     run = run_of(job)
     if run is None:
-        return "its net was deleted" if job.args.get("run") else "done"
-    if job.task != "train":
+        return "its net was deleted" if job.args.get("run") or job.task == "import_net" else "done"
+    if job.task not in ("train", "import_net"):
         return "measured"
     return finished(run)
+
+
+def _imported(dataset: str) -> str:
+    """`1,000 images in 10 classes, 12 files left out`."""
+    if not dataset:
+        return "its set was deleted, or is another one now"
+    known = data.get(dataset)
+    try:
+        left = imported.report(imported.find(dataset))["left_out_n"]
+    except LabError as error:
+        return str(error)
+    aside = f", {words.some(left, 'file')} left out" if left else ""
+    return f"{words.some(known.train_n + known.test_n, 'image')} in {words.some(len(known.classes), 'class', 'classes')}{aside}"
 
 
 def finished(run: Run) -> str:
@@ -187,15 +210,18 @@ def finished(run: Run) -> str:
     accuracy = pickers.accuracy(run)
     if final is None or accuracy is None:
         return "not trained to the end" if final is None else "its last measurement is damaged; train it again"
-    epochs, seconds = len(store.history(run.id)) or run.recipe.get("epochs", 0), final.get("seconds")
+    seconds = final.get("seconds")
     time = f", {words.duration(seconds)}" if isinstance(seconds, int | float) and seconds > 0 else ""
+    if run.outline and not run.recipe:
+        return f"{words.percent(accuracy)} as it came, its weights {run.outline['weights']}{time}"
+    epochs = len(store.history(run.id)) or run.recipe.get("epochs", 0)
     return f"{words.percent(accuracy)} after {words.some(epochs, 'epoch')}{time}"
 
 
 def next_step(job: jobs.Job, everything: Sequence[jobs.Job]) -> str:
     """What is most useful now that a job has ended: `open`, `resume`, `log`, the smaller batch as a number, or ""."""
     if job.state == "succeeded":
-        return "open" if run_of(job) is not None else ""
+        return "open" if run_of(job) is not None or images_of(job) else ""
     if job.state == "failed" and job.cause == "exception":
         return "log"
     if job.cause in OUT_OF_MEMORY and (smaller := plan.halved(job)) is not None:

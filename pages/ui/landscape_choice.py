@@ -118,11 +118,14 @@ def able(runs: Sequence[Run], choice: Choice) -> tuple[list[Run], str]:
 
 
 def _refused(run: Run, params: landscape.Params) -> str:
-    if params.phase not in ("init", "end"):
+    from_start = params.along == "line" and not params.other
+    for phase in {params.phase, *(["init"] if from_start else [])} - ({"end"} if run.outline else {"init", "end"}):
         try:
-            store.weights(run.id, params.phase)
+            store.weights(run.id, phase)
         except StoreError:
-            return f"the weights of this phase ({PHASE[params.phase].lower()}) are not kept here; train such a net to have them."
+            if run.outline and not run.recipe:
+                return "it came from elsewhere with its last weights alone; nothing is known of its training."
+            return f"the weights of this phase ({PHASE[phase].lower()}) are not kept here; train such a net to have them."
     if params.along != "line":
         return ""
     if params.other == run.id:

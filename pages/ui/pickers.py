@@ -12,6 +12,7 @@ import streamlit as st
 from core import data, presets, store, words
 from core.data import imported
 from core.errors import LabError
+from core.outline import Outline
 from core.run import Run
 from core.spec import Architecture
 from pages.ui import address
@@ -53,8 +54,9 @@ def accuracy(run: Run) -> float | None:
 
 
 def family(run: Run) -> str:
-    """The mark of a run: conv, msa or hybrid for shipped nets, `you` for the reader's own."""
-    return presets.family(run.plan) if store.is_shipped(run.id) else "you"
+    """The mark of a run: conv, msa or hybrid for shipped nets and those of others, `you` for what the reader has built."""
+    named = store.is_shipped(run.id) or (isinstance(run.plan, Outline) and run.plan.level == "units")
+    return presets.family(run.plan) if named else "you"
 
 
 def title(run: Run) -> str:

@@ -50,6 +50,30 @@ def plan_of(
         return Plan(refusal=str(error))
 
 
+def tuning_of(net: Run, name: str, epochs: int, slower: int, share: float, limit: int, seeds: int, device: str, gpus: int = 1) -> Plan:
+    """As `plan_of`, going on from the weights that a net came with, at a `slower`-th of the recipe's learning rate."""
+    try:
+        chosen = data.get(net.data)
+        if missing := data.available(net.data):
+            return Plan(refusal=missing)
+        store.weights(net.id)
+        how = recipe.get(name, epochs=epochs, lr=recipe.RECIPES[name].lr / slower)
+        title = f"{pickers.title(net)} {'trained' if untrained(net) else 'fine-tuned'}"
+        runs = tuple(
+            dataclasses.replace(net.origin, recipe=dataclasses.asdict(how), seed=seed, fraction=share, limit=limit, name=title)
+            for seed in range(seeds)
+        )
+        seen = round(chosen.train_n * share)
+        return Plan(runs=runs, images=min(seen, limit or seen), epochs=how.total_epochs, device=device, gpus=gpus)
+    except LabError as error:
+        return Plan(refusal=str(error))
+
+
+def untrained(net: Run) -> bool:
+    """Whether an added net came with random weights."""
+    return bool(net.outline) and str(net.outline.get("weights", "")).startswith("random")
+
+
 def price(plan: Plan) -> str:
     """What Train will cost, before it is pressed."""
     run, count = plan.runs[0], len(plan.runs)

@@ -63,7 +63,7 @@ border:1px solid var(--lab-line);border-radius:10px;padding:12px 16px}}
 [data-testid="stMain"] [data-testid="stPageLink-NavLink"] p,
 [data-testid="stBaseButton-tertiary"]:not(:disabled) p,[data-testid="stPopoverButton"][kind="tertiary"] p
 {{text-decoration:underline;text-decoration-color:var(--lab-faint);text-underline-offset:3px;font-size:14px;line-height:20px}}
-[data-testid="stBaseButton-primary"] p{{color:var(--lab-onink)}}
+[data-testid="stBaseButton-primary"]:not(:disabled) p{{color:var(--lab-onink)}}
 [data-testid="stSidebarNavLink"][aria-current="page"]{{background:var(--lab-wash)}}
 [data-testid="stMain"] [data-testid="stButtonGroup"] button{{min-height:37px}}
 .st-key-lesion_desk{{display:grid;gap:20px 48px;margin-top:8px;
