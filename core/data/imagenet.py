@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-import numpy as np
-
 from core.errors import DataError
 
 OUTPUTS = 1000
@@ -74,17 +72,3 @@ def titles(classes: Sequence[str]) -> tuple[str, ...]:
     """The usual names of WordNet ids, with the id where two would be called the same."""
     names = [words()[wnids().index(wnid)][0] for wnid in classes]
     return tuple(f"{name} ({wnid})" if names.count(name) > 1 else name for name, wnid in zip(names, classes, strict=True))
-
-
-def accuracy(logits: np.ndarray, labels: np.ndarray, chosen: Sequence[int]) -> dict[str, float]:
-    """Accuracy of 1,000-way outputs (N, 1000) on a set with labels (N,) whose classes are the outputs `chosen`, in [0, 1].
-
-    `raw`: the largest of all 1,000 is the right one.  `restricted`: the largest among the set's classes is.  Raises DataError on an
-    empty set or other shapes.
-    """
-    scores, places, right = np.asarray(logits), np.asarray(chosen, np.int64), np.asarray(labels, np.int64)
-    if scores.ndim != 2 or scores.shape != (len(right), OUTPUTS) or len(right) == 0:
-        raise DataError(f"The outputs have the shape {scores.shape}; it should be ({max(1, len(right))}, {OUTPUTS}).")
-    raw = scores.argmax(1) == places[right]
-    restricted = scores[:, places].argmax(1) == right
-    return {"raw": float(raw.mean()), "restricted": float(restricted.mean())}

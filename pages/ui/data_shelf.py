@@ -1,6 +1,7 @@
 """What the Data page knows of a set: counts, pictures, spectrum, each worked out once; and its choices, which stand in the address."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import streamlit as st
 from core import data, io, words
 from core.data import imported, summary
 from core.data.dataset import DatasetSpec
-from pages.ui import address
+from pages.ui import address, choices
 
 SPLITS = {"train": "Training", "test": "Test"}
 #: images that a spectrum is the mean of, drawn in equal shares of the classes
@@ -112,25 +113,7 @@ def number(spec: DatasetSpec) -> str:
 # ---- choices
 
 
-def take(key: str, known: Sequence[Any], default: Any) -> Any:
-    """A choice as a link brings it, as it was before, or as it is to begin with."""
-    chosen = st.session_state
-    for given in address.brought(key)[:1]:
-        for value in known:
-            if given == str(value):
-                chosen[f"data_{key}"] = value
-    if chosen.get(f"data_{key}") not in known:
-        chosen[f"data_{key}"] = default
-    return chosen[f"data_{key}"]
-
-
-def choose(label: str, key: str, known: Mapping[Any, str], default: Any, **more: Any) -> Any:
-    """One of a few, side by side; it stands in the address as `key`."""
-    take(key, list(known), default)
-    return st.segmented_control(
-        label, list(known), format_func=lambda value: known.get(value, str(value)), required=True, key=f"data_{key}", wrap=True,
-        on_change=lambda: address.moved(key), persist_state="session", **more,
-    )  # fmt: skip
+take, choose = partial(choices.take, "data"), partial(choices.choose, "data")
 
 
 def select(label: str, key: str, known: Mapping[Any, str], default: Any, **more: Any) -> Any:

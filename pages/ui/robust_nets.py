@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -12,7 +13,7 @@ import streamlit as st
 from core import io, jobs, words
 from core.analyses import Analysis
 from core.run import Run
-from pages.ui import address, measured, parts, pickers
+from pages.ui import address, choices, measured, parts, pickers
 from pages.ui.measured import Asked
 
 Head = st.delta_generator.DeltaGenerator
@@ -192,25 +193,7 @@ def each(seen: Sequence[Seen], say: Callable[[Seen], str]) -> str:
 # ---- controls and rows
 
 
-def take(key: str, known: Sequence[Any], default: Any) -> Any:
-    """A choice as a link brings it, as it was before, or as it is to begin with."""
-    chosen = st.session_state
-    for given in address.brought(key)[:1]:
-        for value in known:
-            if given == str(value):
-                chosen[f"robust_{key}"] = value
-    if chosen.get(f"robust_{key}") not in known:
-        chosen[f"robust_{key}"] = default
-    return chosen[f"robust_{key}"]
-
-
-def choose(label: str, key: str, known: Mapping[Any, str], default: Any) -> Any:
-    """One of a few, side by side; it stands in the address as `key`."""
-    take(key, list(known), default)
-    return st.segmented_control(
-        label, list(known), format_func=lambda value: known.get(value, str(value)), required=True, key=f"robust_{key}", wrap=True,
-        on_change=lambda: address.moved(key), **KEEP,
-    )  # fmt: skip
+take, choose = partial(choices.take, "robust"), partial(choices.choose, "robust")
 
 
 def switch(label: str, key: str, **more: Any) -> bool:

@@ -1,6 +1,5 @@
 """Classes of ImageNet: which outputs of a 1,000-way head are a set's, and the two accuracies."""
 
-import numpy as np
 import pytest
 from timm.data import ImageNetInfo
 
@@ -41,19 +40,6 @@ def test_a_validation_folder_gets_names_outputs_and_the_usual_normalisation(tmp_
     assert list(imported.outputs(spec.id) or ()) == [imagenet.wnids().index(wnid) for wnid in card["folders"]]
     importing.add(good(tmp_path / "set"), "none", importing.Import(image_size=32))
     assert imported.outputs("own:none") is None
-
-
-def test_raw_and_restricted_accuracy():
-    logits = np.zeros((4, 1000))
-    chosen = (5, 700)
-    logits[0, 5] = 1  # right among all
-    logits[1, 9], logits[1, 700] = 2, 1  # right only among the two
-    logits[2, 5] = 1  # wrong
-    logits[3, 9], logits[3, 5] = 2, 1  # wrong either way
-    assert imagenet.accuracy(logits, np.array([0, 1, 1, 1]), chosen) == {"raw": 0.25, "restricted": 0.5}
-    for shape in ((0, 1000), (4, 10), (3, 1000)):
-        with pytest.raises(DataError, match="shape"):
-            imagenet.accuracy(np.zeros(shape), np.zeros(4, int)[: shape[0] or 0] if shape[0] != 3 else np.zeros(4, int), chosen)
 
 
 def test_a_missing_list_is_told(monkeypatch):
