@@ -151,7 +151,7 @@ PRESETS: dict[str, Preset] = {
     )
 }
 
-SHIPPED = ("resnet-mini", "vit-mini", "alternet-mini")
+SHIPPED = ("resnet-mini", "vit-mini", "alternet-mini", "swin-mini", "pit-mini", "alternet-reversed-mini")
 
 
 def resolve(text: str) -> Architecture:

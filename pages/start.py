@@ -21,6 +21,8 @@ from pages.ui import figure, measured, parts, pickers, states
 from pages.ui.measured import Answer
 
 _CLAIM = "A paper says that attention blurs what it sees and convolution sharpens it."
+#: panels side by side, and cards in a row
+_ROW = 3
 
 
 def _picture(found: list[Answer], sentence: str) -> None:
@@ -79,20 +81,22 @@ def _ways() -> None:
 
 
 def _gallery(runs: list[Run]) -> None:
-    trained = {run.arch: run for run in runs if pickers.accuracy(run) is not None}
-    shown = [p for p in presets.SHIPPED if presets.resolve(p).notation in trained] or list(presets.SHIPPED)
-    have = any(presets.resolve(p).notation in trained for p in shown)
-    numbers = {1: "One", 2: "Two", 3: "Three", 4: "Four"}
-    parts.h2(f"{numbers.get(len(shown), str(len(shown)))} {'trained ' if have else ''}net{'s' if len(shown) > 1 else ''} to start from")
+    shown: list[tuple[str, Run | None]] = [(preset, None) for preset in presets.SHIPPED]
+    if runs:
+        named = {presets.resolve(preset).notation: preset for preset in presets.SHIPPED}
+        shown = [(named[run.arch], run) for run in runs if run.arch in named]
+    numbers = {1: "One", 2: "Two", 3: "Three", 4: "Four", 5: "Five", 6: "Six"}
+    parts.h2(f"{numbers.get(len(shown), str(len(shown)))} {'trained ' if runs else ''}net{'s' if len(shown) > 1 else ''} to start from")
     parts.key(
         {"c": "Conv reads neighbours", "m": "MSA reads the whole map", "w": "Windowed MSA reads its window", "t": "MLP reads one position"}
     )
-    for column, preset in zip(st.columns(len(shown), gap="medium"), shown, strict=True):
-        with column:
-            _card(preset, trained.get(presets.resolve(preset).notation))
-    if have:
-        said = _trained_on([trained[a] for p in shown if (a := presets.resolve(p).notation) in trained])
-        st.html(f'<div class="lab-foot">{escape(said)}</div>')
+    for first in range(0, len(shown), _ROW):
+        row = shown[first : first + _ROW]
+        for column, (preset, run) in zip(st.columns(_ROW, gap="medium"), row, strict=False):
+            with column:
+                _card(preset, run)
+    if runs:
+        st.html(f'<div class="lab-foot">{escape(_trained_on(runs))}</div>')
 
 
 def _trained_on(runs: list[Run]) -> str:
@@ -129,8 +133,8 @@ def _card(preset: str, run: Run | None) -> None:
 
 def _page() -> None:
     parts.header("See how vision transformers work")
-    shipped = pickers.shipped()
-    found = list(measured.answers(fourier.ANALYSIS, shipped, dataclasses.asdict(fourier.Params(of="output"))).values())
+    nets = pickers.gallery()
+    found = list(measured.answers(fourier.ANALYSIS, nets[:_ROW], dataclasses.asdict(fourier.Params(of="output"))).values())
     if found:
         sentence = fourier.takeaway(measured.tables(found))
         parts.take(f"{_CLAIM} {sentence}")
@@ -144,7 +148,7 @@ def _page() -> None:
         states.empty(
             "**No measured net yet.** Here stands what each block of the trained nets does to fine detail, as soon as one is measured."
         )
-    _gallery(shipped)
+    _gallery(nets)
 
 
 with states.guard():

@@ -79,7 +79,10 @@ def require() -> None:
 def sidebar() -> None:
     """Models on stage, images, and the line about this machine."""
     runs = {run.id: run for run in pickers.finished()}
-    models = [run.id for run in pickers.shipped() if run.id in runs][:3] or list(runs)[:1]
+    models, before = pickers.usual_stage(), st.session_state.get("_usual", [])
+    if st.session_state.get("m") == before:  # other images were chosen, and no nets
+        st.session_state["m"] = models
+    st.session_state["_usual"] = models
     parts.label("Models on stage")
     if runs:
         st.session_state["m"] = [i for i in st.session_state.get("m", models) if i in runs]

@@ -23,9 +23,17 @@ _UNDO = 50
 
 
 def runs() -> list[Run]:
-    """All stored runs, shipped first and in the order of the gallery; unreadable ones are left out by the store."""
+    """All stored runs, shipped first, by images, seed and the order of the gallery; unreadable ones are left out by the store."""
     order = {presets.resolve(preset).notation: place for place, preset in enumerate(presets.SHIPPED)}
-    return sorted(store.list_runs(), key=lambda run: (not store.is_shipped(run.id), order.get(run.arch, len(order))))
+    sets = list(data.DATASETS)
+
+    def place(run: Run) -> tuple[bool, int, int, int]:
+        if not store.is_shipped(run.id):
+            return True, 0, 0, order.get(run.arch, len(order))
+        known = test_set(run.data)
+        return False, sets.index(known) if known in sets else len(sets), run.seed, order.get(run.arch, len(order))
+
+    return sorted(store.list_runs(), key=place)
 
 
 def finished() -> list[Run]:
@@ -41,6 +49,18 @@ def added() -> list[Run]:
 def shipped() -> list[Run]:
     """The nets that came with the lab."""
     return [run for run in runs() if store.is_shipped(run.id)]
+
+
+def gallery() -> list[Run]:
+    """The trained nets that came with the lab, one of each architecture: of the chosen images, or of the first where none is of those."""
+    shown = [run for run in shipped() if accuracy(run) is not None]
+    alike = [run for run in shown if test_set(run.data) == test_set(images())] or [run for run in shown if run.data == shown[0].data]
+    return list({run.arch: run for run in reversed(alike)}.values())[::-1]  # the first seed of each
+
+
+def usual_stage() -> list[str]:
+    """The ids of the nets that stand on stage before any is chosen: three of the gallery, or the reader's first."""
+    return [run.id for run in gallery()[:3] or finished()[:1]]
 
 
 def accuracy(run: Run) -> float | None:

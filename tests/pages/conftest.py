@@ -2,7 +2,7 @@
 
 import base64
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -98,22 +98,25 @@ def queued(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
 
 @pytest.fixture
-def shipped(checkout: Path) -> Iterator[list[Run]]:
+def shipped(checkout: Path) -> list[Run]:
     """Three shipped nets with stored results; their spectra fall by 0.2 at each MSA and rise by 0.1 at each other unit."""
-    runs = []
-    for name, accuracy in (("resnet-mini", 0.9), ("vit-mini", 0.8), ("alternet-mini", 0.85)):
-        arch = presets.resolve(name)
-        run = Run(arch=arch.notation, data="fashion-full", recipe=dataclasses.asdict(RECIPES["quick"]), name=presets.PRESETS[name].title)
-        place = checkout / "checkpoints" / run.id
-        place.mkdir(parents=True)
-        io.write_json(place / "run.json", run.to_json())
-        facts = {"seconds": 100.0, "cpu_seconds": 100.0, "steps": 1000, "batch": 128, "device": "cpu", "threads": 1}
-        facts |= {"n_train": 60_000, "n_test": 10_000}
-        io.write_json(place / "final.json", {"accuracy": accuracy, "nll": 0.4, "ece": 0.02, **facts, **size.count(arch, 32, 10)})
-        manifest = {"params": dataclasses.asdict(fourier.Params(images=64)), "version": fourier.ANALYSIS.version}
-        store.save_result(run.id, "fourier", io.digest({"of": name}), Measurement(table=spectra(arch)), manifest, shipped=True)
-        runs.append(run)
-    yield runs
+    return [ship(name, accuracy) for name, accuracy in (("resnet-mini", 0.9), ("vit-mini", 0.8), ("alternet-mini", 0.85))]
+
+
+def ship(name: str, accuracy: float, data: str = "fashion-full", seed: int = 0) -> Run:
+    """A trained net as it comes with the lab, with its spectra, in `checkout`."""
+    arch = presets.resolve(name)
+    recipe = dataclasses.asdict(RECIPES["quick"])
+    run = Run(arch=arch.notation, data=data, recipe=recipe, name=presets.PRESETS[name].title, seed=seed)
+    place = io.CHECKOUT / "checkpoints" / run.id
+    place.mkdir(parents=True)
+    io.write_json(place / "run.json", run.to_json())
+    facts = {"seconds": 100.0, "cpu_seconds": 100.0, "steps": 1000, "batch": 128, "device": "cpu", "threads": 1}
+    facts |= {"n_train": 60_000, "n_test": 10_000}
+    io.write_json(place / "final.json", {"accuracy": accuracy, "nll": 0.4, "ece": 0.02, **facts, **size.count(arch, 32, 10)})
+    manifest = {"params": dataclasses.asdict(fourier.Params(images=64)), "version": fourier.ANALYSIS.version}
+    store.save_result(run.id, "fourier", io.digest({"of": name}), Measurement(table=spectra(arch)), manifest, shipped=True)
+    return run
 
 
 def spectra(arch: spec.Architecture) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from core import io, presets, store
 from core.analyses import fourier
 from core.run import Run
 from core.table import Measurement
+from tests.pages.conftest import ship
 
 
 def text(app: AppTest) -> str:
@@ -80,6 +81,23 @@ def test_models_on_stage_show_the_shipped_nets_in_the_gallerys_order(opened: Cal
         ("ViT-mini", "80.0 %"),
         ("AlterNet-mini", "85.0 %"),
     ]
+
+
+def test_other_images_bring_their_nets_to_the_stage_and_the_gallery_if_none_was_chosen(
+    opened: Callable[..., AppTest], shipped: list[Run]
+) -> None:
+    others = [ship(name, share, data="cifar10") for name, share in (("alternet-mini", 0.7), ("swin-mini", 0.6))]
+    seed = ship("swin-mini", 0.61, data="cifar10", seed=1)
+    app = opened()
+    assert app.session_state["m"] == [run.id for run in shipped]
+    app.selectbox(key="d").set_value("cifar10").run()
+    assert app.session_state["m"] == [run.id for run in others] and "m" not in app.query_params
+    assert "Two trained nets to start from" in text(app) and "images of CIFAR-10" in text(app)
+    assert len(app.get("vega_lite_chart")) == 2
+    app.multiselect(key="m").set_value([seed.id]).run()
+    app.selectbox(key="d").set_value("fashion").run()
+    assert app.session_state["m"] == [seed.id], "what the reader has chosen stays"
+    assert "Three trained nets to start from" in text(app) and len(app.get("vega_lite_chart")) == 3
 
 
 def test_a_link_with_an_unknown_model_or_data_set_opens_all_the_same(opened: Callable[..., AppTest], shipped: list[Run]) -> None:
