@@ -22,7 +22,7 @@ help:
 	@echo "make test-timm    build and measure every net of docs/timm.md (seven minutes)"
 	@echo "make setup        only install the libraries into $(VENV)"
 	@echo "make bench        print how fast the lab is beside plain loops and other libraries (half an hour)"
-	@echo "make checkpoints  train and measure what is missing in checkpoints/ (hours without a GPU)"
+	@echo "make checkpoints  train and measure what is missing in checkpoints/ (a day without a GPU)"
 	@echo "make clean        remove caches and $(VENV); your trained nets are kept"
 
 setup: $(VENV)/.installed
@@ -66,19 +66,9 @@ $(RAY)/.installed: | $(BIN)/python
 bench: setup-dev
 	@status=0; for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file" || status=1; done; exit $$status
 
-# The runs in checkpoints/: trains, exports and measures what is missing there, nothing else.
-SHIPPED := resnet-mini vit-mini alternet-mini
-SHIP := ALTERLAB_HOME=$(CURDIR)/.local/ship $(BIN)/python -m core
+# Trains, exports and measures what is missing in checkpoints/, nothing else; `$(BIN)/python .ci/ship.py --plan` lists it.
 checkpoints: setup
-	@for net in $(SHIPPED); do \
-	  run=$$($(SHIP) train --arch $$net --data fashion-full --epochs 11 --set batch=64 --set lr=0.001 --json | $(BIN)/python -c \
-	    'import json, sys; print(json.load(sys.stdin)["run"])'); \
-	  [ -f checkpoints/$$run/final.json ] || $(SHIP) export $$run --to checkpoints; \
-	  $(SHIP) measure $$run all --shipped --json > /dev/null; \
-	  for phase in init warmup third twothirds; do $(SHIP) measure $$run hessian --set phase=$$phase --shipped --json > /dev/null; done; \
-	  $(SHIP) measure $$run landscape --set along=line --shipped --json > /dev/null; \
-	  $(SHIP) measure $$run landscape --set along=curvature --set reach=0.5 --shipped --json > /dev/null; echo "$$run"; \
-	done
+	@$(BIN)/python .ci/ship.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache

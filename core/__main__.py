@@ -4,6 +4,8 @@ Every command takes --json (one JSON object on stdout, progress on stderr).  Exi
 sentence, 2 wrong arguments.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys
@@ -11,9 +13,13 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core.errors import LabError
 from core.recipe import Recipe
+
+if TYPE_CHECKING:
+    from core.run import Run
 
 DATA_ACTIONS = {
     "list": "all sets of images",
@@ -98,26 +104,32 @@ def describe(args: argparse.Namespace) -> dict:
     return answer
 
 
-def train(args: argparse.Namespace) -> dict:
-    """Train one net here and now."""
-    import signal
-
-    from core import data, recipe, store
+def asked_run(args: argparse.Namespace) -> Run:
+    """The run that `train` with these arguments makes."""
+    from core import data, recipe
     from core.params import parse as settings
     from core.presets import name_of, resolve
     from core.run import Run
 
-    arch = resolve(args.arch)
-    spec = data.get(args.data)
+    arch, spec = resolve(args.arch), data.get(args.data)
     changes = asdict(settings(Recipe, dict(pairs(args.set)))) if args.set else {}
     changes = {name: changes[name] for name, _ in pairs(args.set)}
     if args.epochs:
         changes["epochs"] = args.epochs
     chosen = recipe.get(args.recipe, **changes)
-    run = Run(
+    return Run(
         arch=arch.notation, data=spec.id, recipe=asdict(chosen), seed=args.seed, fraction=args.fraction, limit=args.limit,
         image_size=args.image_size or spec.image_size, classes=len(spec.classes), name=args.name or name_of(arch.notation),
     )  # fmt: skip
+
+
+def train(args: argparse.Namespace) -> dict:
+    """Train one net here and now."""
+    import signal
+
+    from core import store
+
+    run = asked_run(args)
     if run.id in {known.id for known in store.list_runs()} and (final := store.final(run.id)):
         print_unless(args, f"{run.id} is trained already: {100 * final['accuracy']:.2f} %.")
         return {"run": run.id, "folder": str(store.folder(run.id)), **final}
@@ -214,11 +226,11 @@ def export(args: argparse.Namespace) -> dict:
     from core import exports, store
 
     if args.format == "run":
-        place = store.export(args.run_id, Path(args.to), args.phase or ["end"])
+        place = store.export(args.run_id, Path(args.to), [] if args.no_weights else args.phase or ["end"])
         print_unless(args, str(place))
         return {"run": args.run_id, "folder": str(place)}
-    if args.phase:
-        raise LabError(f"--phase goes with the whole run; --format {args.format} writes the weights at the end of training.")
+    if odd := "--phase" if args.phase else "--no-weights" if args.no_weights else "":
+        raise LabError(f"{odd} goes with the whole run; --format {args.format} writes the weights at the end of training.")
     path = exports.write(args.run_id, args.format, Path(args.to))
     print_unless(args, str(path))
     return {"run": args.run_id, "file": str(path)}
@@ -405,7 +417,9 @@ def arguments() -> argparse.ArgumentParser:
         "--format", choices=("run", "safetensors", "onnx"), default="run",
         help="run: all of it; safetensors: the weights in fp32, named as in `describe RUN --code`; onnx: the net, from images to logits",
     )  # fmt: skip
-    p.add_argument("--phase", action="append", default=[], help="weights to take along; end if not given")
+    which = p.add_mutually_exclusive_group()
+    which.add_argument("--phase", action="append", default=[], help="weights to take along; end if not given")
+    which.add_argument("--no-weights", action="store_true", help="take results alone: they can be looked at, not measured again")
     p = command("data", data_command, "List image sets, get one, or bring your own.")
     p.formatter_class = argparse.RawDescriptionHelpFormatter
     p.epilog = "actions:\n" + "\n".join(f"  {name:7} {words}" for name, words in DATA_ACTIONS.items())

@@ -104,6 +104,9 @@ def test_train_runs_measure_and_the_same_question_is_not_measured_twice(capsys, 
     assert code == 0
     names = sorted(p.name for p in place.rglob("*") if p.is_file())
     assert names == ["arrays.npz", "end.safetensors", "final.json", "history.jsonl", "manifest.json", "run.json", "table.parquet"]
+    code, _, _ = run(capsys, "export", first["run"], "--to", str(tmp_path / "light"), "--no-weights")
+    assert code == 0
+    assert sorted(p.name for p in (tmp_path / "light").rglob("*") if p.is_file()) == [n for n in names if n != "end.safetensors"]
 
 
 def test_pictures_are_added_listed_and_removed(capsys, tmp_path):
