@@ -24,7 +24,6 @@ from core.run import Run  # noqa: E402
 TRAININGS = [
     ("fashion-full", 11, 0, 1.0, presets.SHIPPED),
     ("cifar10", 13, 0, 1.0, presets.SHIPPED),
-    ("fashion-full", 11, 0, 0.06, ("vit-mini", "alternet-mini", "resnet-mini")),
     ("fashion-full", 11, 1, 1.0, presets.SHIPPED),
     ("fashion-full", 11, 2, 1.0, presets.SHIPPED),
     ("cifar10", 13, 1, 1.0, presets.SHIPPED),

@@ -20,6 +20,7 @@ from core.recipe import Recipe
 
 if TYPE_CHECKING:
     from core.run import Run
+    from core.studies import Setting, Study
 
 DATA_ACTIONS = {
     "list": "all sets of images",
@@ -43,6 +44,12 @@ class Console:
 
     def __init__(self, quiet: bool = False) -> None:
         self.quiet, self.begun, self.stop, self.first = quiet, time.monotonic(), False, None
+
+    def stops(self) -> None:
+        """From now on Ctrl-C asks to stop, and nothing is lost."""
+        import signal
+
+        signal.signal(signal.SIGINT, lambda *_: setattr(self, "stop", True))
 
     def progress(self, step: int, total: int, message: str = "", **_: float) -> None:
         """Bar, share, message, time left."""
@@ -125,8 +132,6 @@ def asked_run(args: argparse.Namespace) -> Run:
 
 def train(args: argparse.Namespace) -> dict:
     """Train one net here and now."""
-    import signal
-
     from core import store
 
     run = asked_run(args)
@@ -142,7 +147,7 @@ def train(args: argparse.Namespace) -> dict:
 
     torch.set_num_threads(threads())
     console = Console(args.json and not sys.stderr.isatty())
-    signal.signal(signal.SIGINT, lambda *_: setattr(console, "stop", True))
+    console.stops()
     print(run.id, file=sys.stderr)
     try:
         final = work(run, folder, console, device=args.device, compile=args.compile)
@@ -243,6 +248,51 @@ def list_analyses(args: argparse.Namespace) -> dict:
     for a in catalogue().values():
         print_unless(args, f"{a.id:12} {a.question}")
     return {"analyses": [{"id": a.id, "title": a.title, "question": a.question, "version": a.version} for a in catalogue().values()]}
+
+
+def study(args: argparse.Namespace) -> dict:
+    """Train, measure and judge a family of nets that differ in one thing; without a name, list the studies."""
+    from core import claims, studies, words
+
+    if not args.name:
+        known = studies.catalogue().values()
+        for one in known:
+            print_unless(args, f"{one.id:16} {one.question} ({words.seq(one.claims)})")
+        return {"studies": [{"study": s.id, "title": s.title, "question": s.question, "claims": list(s.claims)} for s in known]}
+    one, setting = studies.get(args.name), studies.Setting(size=args.size, data=args.data, seeds=args.seeds)
+    price = studies.cost(one, setting)
+    took = words.duration(price.seconds) if price.seconds is not None else "nothing was timed here yet"
+    todo = f"{words.some(price.nets, 'net')} to train, {price.shared} trained already, {words.some(price.measurements, 'measurement')}"
+    print_unless(args, f"{one.title}: {todo}; {took}.")
+    if not args.plan:
+        _go_through(one, setting, args)
+    table, found = studies.table(one, setting), studies.verdicts(one, setting)
+    print_unless(args, table[["label", "line", "seed", "state", "said", *one.shows]].to_string(index=False))
+    for verdict in found:
+        print_unless(args, f"{verdict.id}: {verdict.verdict}. {verdict.reason}")
+    return {
+        "study": one.id, "size": setting.size, "data": setting.data, "seeds": setting.count, "cost": asdict(price),
+        "table": json.loads(table.to_json(orient="records", double_precision=12)), "claims": [claims.to_json(verdict) for verdict in found],
+    }  # fmt: skip
+
+
+def _go_through(study: Study, setting: Setting, args: argparse.Namespace) -> None:
+    """Train and measure the nets of a study one after the other, here and now."""
+    import torch
+
+    from core.io import threads
+    from core.jobs import Cancelled
+    from core.studies._work import do
+
+    torch.set_num_threads(threads())
+    console, done = Console(args.json and not sys.stderr.isatty()), 0
+    console.stops()
+    try:
+        while done < len(members := study.members(setting)):  # it may grow
+            do(members[done], console, args.device)
+            done += 1
+    except Cancelled:
+        raise LabError("Stopped. What is trained and measured is kept; the same command goes on from there.") from None
 
 
 def claims_command(args: argparse.Namespace) -> dict:
@@ -390,6 +440,13 @@ def arguments() -> argparse.ArgumentParser:
     )
     command("runs", runs, "List runs.")
     command("analyses", list_analyses, "List analyses.")
+    p = command("study", study, "Train, measure and judge a family of nets that differ in one thing.")
+    p.add_argument("name", metavar="NAME", nargs="?", default="", help="which; all are listed if not given")
+    p.add_argument("--size", choices=("mini", "full"), default="mini", help="mini: minutes a net on a laptop; full: the paper's nets")
+    p.add_argument("--data", default="fashion", help="images to train on")
+    p.add_argument("--seeds", type=int, default=0, help="0: as many as the size has")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--plan", action="store_true", help="only say what it would take, and what is known already")
     p = command("claims", claims_command, "Judge the paper's claims on what is stored; nothing is trained or measured.")
     p.add_argument("run_ids", nargs="*", metavar="RUN", help="judge these runs; all finished ones if none is given")
     p.add_argument("--only", nargs="+", default=[], metavar="CLAIM", help="only these claims, for example F1 V1")

@@ -89,6 +89,36 @@ def _rows_word(args: dict[str, Any]) -> str:
     return rows.word if rows else "row"
 
 
+def _study(args: dict[str, Any]) -> tuple[Any, Any]:
+    """The study and how it is done ({study: id, setting: {size, data, seeds}, device})."""
+    from core import studies
+
+    return studies.get(args["study"]), studies.Setting(**args.get("setting", {}))
+
+
+def _study_row(args: dict[str, Any], number: int, context: Context) -> Arrays:
+    """One net of a study, trained and measured; of a study that grows, nothing if it has ended before."""
+    from core.studies._work import do
+
+    study, setting = _study(args)
+    members = study.members(setting)
+    if number < len(members):
+        do(members[number], context, args.get("device", "auto"))
+    return {}
+
+
+def _study_reduce(args: dict[str, Any], rows: list[Arrays], context: Context) -> dict[str, Any]:
+    from core import studies
+
+    study, setting = _study(args)
+    return {"study": study.id, "runs": studies.table(study, setting)["run"].tolist()}
+
+
+def _study_rows(args: dict[str, Any]) -> int:
+    study, setting = _study(args)
+    return study.rows(setting)
+
+
 def fetch(args: dict[str, Any], context: Context) -> dict[str, Any]:
     """Get a set of images ({id}) from its source."""
     from core import data
@@ -137,6 +167,7 @@ TASKS: dict[str, Callable[[dict[str, Any], Context], dict[str, Any]]] = {
     "train": train,
     "measure": measure,
     "measure_rows": Sharded(rows=_rows_count, row=_rows_row, reduce=_rows_reduce, word=_rows_word),
+    "study": Sharded(rows=_study_rows, row=_study_row, reduce=_study_reduce, word=lambda _args: "net"),
     "fetch": fetch,
     "import_images": import_images,
     "import_net": import_net,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from core import data, spec, store
+from core import cost, data, size, spec, store
 from core.analyses._rows import Arrays, Progress, Rows, in_rows, part
 from core.analyses._subject import Subject
 from core.errors import MeasureError, unknown
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Analysis", "Arrays", "Progress", "Rows", "Subject", "catalogue", "finish", "get", "in_rows", "measure_run", "measure_together",
-    "refusal", "row", "rows_of",
+    "refusal", "row", "rows_of", "seconds",
 ]  # fmt: skip
+#: Loading torch, the net and the images before the first forward pass [s], on two ordinary cores.
+START_S = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,14 @@ def refusal(analysis: Analysis, run: Run) -> str:
     if isinstance(plan, Outline) and LEVELS.index(plan.level) > LEVELS.index(analysis.needs):
         return f"{analysis.title} does not apply to {run.name or plan.name}. {plan.why}"
     return analysis.supports(plan)
+
+
+def seconds(analysis: Analysis, run: Run, params: Any) -> float | None:
+    """About how long one measurement takes here [s]; None if nothing was ever timed on any machine."""
+    plan = run.plan
+    flops = size.count(plan, run.image_size, run.classes)["flops"]
+    forward = cost.forward_seconds(plan, run.image_size, analysis.cost(plan, run.image_size, params) / max(flops, 1))
+    return None if forward is None else START_S + forward
 
 
 def measure_run(run_id: str, analysis_id: str, params: dict[str, Any] | None = None, **settings: Any) -> store.Stored:

@@ -34,6 +34,10 @@ from core.train.snapshot import load_point, load_weights, save_point, save_weigh
 REPORT_S = 0.5
 
 
+class Busy(TrainError):
+    """Another process is training this run."""
+
+
 class Listener(Protocol):
     """Who hears about progress and may ask to stop (a job's context, or the command line)."""
 
@@ -60,8 +64,8 @@ def train(run: Run, folder: Path, listener: Listener, *, device: str = "auto", c
     things: stochastic depth draws other branches, and on CPUs batch norm normalises each share by itself (on GPUs the whole batch) and
     keeps the mean of their statistics.  final.json says how many `processes` there were.
 
-    Raises TrainError if it cannot start or the loss is not finite, Cancelled if the listener asked to stop
-    (a resume point is kept), PeerLost if another process of the training is gone.
+    Raises TrainError if it cannot start (Busy: it is being trained elsewhere) or the loss is not finite, Cancelled if the listener
+    asked to stop (a resume point is kept), PeerLost if another process of the training is gone.
     """
     with join(hardware.resolve(device)) as team, _locked(run, folder, team):
         return _Training(run, folder, listener, team, compile).go()
@@ -78,7 +82,7 @@ def _locked(run: Run, folder: Path, team: Team) -> Iterator[None]:
         except BlockingIOError:
             busy = True
         if team.any(busy):
-            raise TrainError(f"{run.id} is being trained by another process. Wait for it, or stop it.")
+            raise Busy(f"{run.id} is being trained by another process. Wait for it, or stop it.")
         yield
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import analyses, cost, data, io, jobs, size, spec, store, words
+from core import analyses, data, io, jobs, store, words
 from core.analyses import Analysis
 from core.errors import StoreError
 from core.jobs import shards
@@ -18,8 +18,8 @@ from pages.ui import parts, pickers, states
 
 #: The tasks that measure.
 TASKS = ("measure", "measure_rows")
-#: Loading torch, the net and the images before the first forward pass [s], on two ordinary cores.
-START_S = 6
+#: What a measurement takes here.
+seconds = analyses.seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,17 +104,6 @@ def _table(run_id: str, analysis_id: str, key: str, home: str) -> pd.DataFrame |
 def _arrays(run_id: str, analysis_id: str, key: str, home: str) -> dict[str, Any]:
     stored = store.load_result(run_id, analysis_id, key)
     return stored.arrays if stored else {}
-
-
-def seconds(analysis: Analysis, run: Run, params: Any) -> float | None:
-    """About how long one measurement takes here; None if nothing was ever timed on any machine."""
-    arch = run.plan
-    forward = cost.forward_seconds(arch, run.image_size, analysis.cost(arch, run.image_size, params) / max(_flops(arch, run), 1))
-    return None if forward is None else START_S + forward
-
-
-def _flops(arch: spec.Architecture, run: Run) -> int:
-    return size.count(arch, run.image_size, run.classes)["flops"]
 
 
 def job_of(analysis: Analysis, run: Run, params: Any) -> jobs.Job | None:
