@@ -25,7 +25,7 @@ SOURCES = {"sample": "Sample", "upload": "Upload", "camera": "Camera"}
 KINDS = {"low": "Low-pass", "high": "High-pass", "band": "Band", "noise": "Noise"}
 STRENGTHS = (0.05, 0.1, 0.2)
 #: the step that is shown first, in hundredths of π; the sweeps of one visit that are kept
-AT, REMEMBERED = 40, 12
+AT, REMEMBERED = 38, 12
 #: the widest picture of the reader's own that fits into a question, by channels
 WIDEST = {channels: int(((LONGEST_QUESTION - 2000) * 3 / 4 / channels) ** 0.5) for channels in (1, 3)}
 KEEP: dict[str, Any] = {"persist_state": "session"}
@@ -241,9 +241,9 @@ def view_of(told: dict[str, Any], nets: list[Run], kind: str, strength: float, i
             )
         )  # fmt: skip
     return View(
-        kind=kind, steps=tuple((low, high) for low, high in told["steps"]), lanes=tuple(lanes), label=told["label"] or "",
-        shape=tuple(told["shape"]), pixels=told["pixels"], mean=tuple(told["mean"]), strength=strength if kind == "noise" else 0.0,
-        index=index, seconds=told["seconds"],
+        kind=kind, steps=tuple(tuple((low, high) for low, high in step) for step in told["steps"]), lanes=tuple(lanes),
+        label=told["label"] or "", shape=tuple(told["shape"]), pixels=told["pixels"], mean=tuple(told["mean"]),
+        strength=strength if kind == "noise" else 0.0, index=index, seconds=told["seconds"],
     )  # fmt: skip
 
 
@@ -266,7 +266,7 @@ def put(view: View, step: int) -> None:
 
 def twin(view: View, step: int) -> None:
     """The same with plain controls: for a screen reader, without scripts, and for tests."""
-    places = [lens.at(view.kind, ring) for ring in view.steps]
+    places = [lens.at(view.kind, one) for one in view.steps]
     st.session_state["l_step"] = step
     st.select_slider(
         lens_view.WHAT[view.kind], range(len(places)), format_func=lambda i: lens_view.pi(places[i]), key="l_step",

@@ -29,9 +29,9 @@ def sweep(
     for other in subjects:
         if other.net.image_size != first.net.image_size or other.spec.classes != first.spec.classes:
             raise MeasureError(f"{other.run.id} and {first.run.id} were trained on different images; the lens shows nets of one kind.")
-    rings, mean, titles = lens.steps(kind, first.net.image_size), first.spec.mean, first.spec.classes
+    steps, mean, titles = lens.steps(kind, first.net.image_size), first.spec.mean, first.spec.classes
     image = pixels / 255
-    seen = np.stack([*(lens.view(image, mean, kind, ring, strength=strength, index=index) for ring in rings), image])
+    seen = np.stack([*(lens.view(image, mean, kind, step, strength=strength, index=index) for step in steps), image])
     nets = {}
     for subject in subjects:
         chosen, sure, places = look(subject, seen)
@@ -40,7 +40,7 @@ def sweep(
             "right": None if label is None else [i == label for i in chosen], "places": places,
         }  # fmt: skip
     return {
-        "steps": [list(ring) for ring in rings],
+        "steps": [list(step) for step in steps],
         "mean": lens.fill(mean, len(pixels)).ravel().tolist(),
         "label": None if label is None else titles[label],
         "shape": list(pixels.shape),

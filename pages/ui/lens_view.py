@@ -15,7 +15,7 @@ import streamlit as st
 from core import io, words
 from core.chart import family_shape, family_token
 from core.metrics import lens
-from core.metrics.bands import Ring
+from core.metrics.lens import Step
 
 _CSS = """:host{display:block}
 .box{font-family:var(--st-font);font-variant-numeric:tabular-nums;color:var(--lab-ink);container-type:inline-size}
@@ -26,7 +26,7 @@ figure{margin:0;min-width:0}
 canvas{display:block;width:100%;aspect-ratio:1;border-radius:3px;image-rendering:pixelated;border:1px solid var(--lab-line);
 box-sizing:border-box}
 .frame svg{position:absolute;inset:0;width:100%;height:100%}
-figcaption{margin-top:8px;font-size:14px;line-height:20px;color:var(--lab-muted)}
+figcaption{margin-top:8px;min-height:40px;font-size:14px;line-height:20px;color:var(--lab-muted)}
 .kept figcaption{font-weight:650;color:var(--lab-ink)}
 .cards{display:flex;flex-direction:column;gap:9px}
 .card{border-top:2px solid;padding-top:5px}
@@ -37,7 +37,7 @@ button{all:unset;cursor:pointer;box-sizing:border-box;color:var(--lab-ink2)}
 .card button{font-size:12px;min-height:24px;text-decoration:underline;text-decoration-color:var(--lab-faint);text-underline-offset:3px}
 .card button[aria-pressed=true]{font-weight:650;color:var(--lab-ink);text-decoration-thickness:2px;text-decoration-color:var(--lab-ink)}
 button:focus-visible{outline:2px solid var(--lab-ink);outline-offset:2px;border-radius:3px}
-.bar{display:flex;justify-content:flex-end;margin:20px 0 14px}
+.bar{display:flex;justify-content:flex-end;margin:14px 0}
 .snap{border:1px solid var(--lab-line);border-radius:8px;padding:0 14px;min-height:34px;display:flex;align-items:center;font-size:14px;
 font-weight:600;color:var(--lab-ink)}
 .snap:hover{border-color:var(--lab-ink)}
@@ -69,7 +69,7 @@ background:var(--lab-bg)}
 @container (max-width:600px){
 .top{grid-template-columns:minmax(0,1fr);gap:16px}
 .pictures{gap:10px}
-figcaption{font-size:13px;line-height:18px}
+figcaption{min-height:54px;font-size:13px;line-height:18px}
 .cards{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:12px 16px}
 .card button,.snap,.plot{min-height:44px}
 .card{display:flex;flex-direction:column;align-items:flex-start}
@@ -130,7 +130,7 @@ class View:
     """
 
     kind: str
-    steps: tuple[Ring, ...]
+    steps: tuple[Step, ...]
     lanes: tuple[Lane, ...]
     label: str
     shape: tuple[int, int, int]
@@ -163,20 +163,25 @@ ENDS = {
 WHAT = {"low": "Keep frequencies below", "high": "Keep frequencies from", "band": "Keep a band around", "noise": "Noise around"}
 
 
-def captions(kind: str, ring: Ring) -> tuple[str, str]:
+def captions(kind: str, step: Step) -> tuple[str, str]:
     """What stands under the filtered image, and under what the filter took or added."""
-    low, high = pi(ring[0]), pi(ring[1])
+    rings = [f"{words.plain(low / 100)}–{pi(high)}" for low, high in step]
     if kind == "noise":
-        return f"With noise from {low} to {high}", "The noise alone"
+        return f"With noise in {' and '.join(rings)}", "The noise alone"
     if kind == "band":
-        return f"Kept: {low} to {high}", "Removed: all else"
-    if kind == "low":
-        return {0: ("Kept: nothing", "Removed: all"), 100: ("Kept: all", "Removed: nothing")}.get(
-            ring[1], (f"Kept: below {high}", f"Removed: {high} and above")
-        )
-    return {0: ("Kept: all", "Removed: nothing"), 100: ("Kept: nothing", "Removed: all")}.get(
-        ring[0], (f"Kept: {low} and above", f"Removed: below {low}")
-    )
+        half = "half of " if len(step) > 1 else ""
+        return f"Kept: {half}{' and of '.join(rings)}", "Removed: all else"
+    edges = [high if kind == "low" else low for low, high in step]
+    below, above = _sides(edges[0], edges[-1])
+    kept, gone = (below, above) if kind == "low" else (above, below)
+    return f"Kept: {kept}", f"Removed: {gone}"
+
+
+def _sides(a: int, b: int) -> tuple[str, str]:
+    """What lies below and above a cut-off in words; between the edges a and b, which are two half-way, lies half."""
+    if a == b:
+        return {0: ("nothing", "all"), 100: ("all", "nothing")}.get(a, (f"below {pi(a)}", f"{pi(a)} and above"))
+    return f"below {pi(a)}, half to {pi(b)}", f"half from {pi(a)}" if b == 100 else f"{pi(b)} and above, half from {pi(a)}"
 
 
 def said(view: View, lane: Lane, step: int) -> str:
@@ -187,11 +192,11 @@ def said(view: View, lane: Lane, step: int) -> str:
 
 def payload(view: View, step: int, turn: int) -> dict[str, Any]:
     """What the component is given."""
-    under = [captions(view.kind, ring) for ring in view.steps]
-    places = [lens.at(view.kind, ring) for ring in view.steps]
+    under = [captions(view.kind, one) for one in view.steps]
+    places = [lens.at(view.kind, one) for one in view.steps]
     whole = f"As it is: {view.label}" if view.label else "As it is"
     fixed = {
-        "kind": view.kind, "steps": [list(ring) for ring in view.steps], "shape": list(view.shape), "pixels": view.pixels,
+        "kind": view.kind, "steps": list(view.steps), "shape": list(view.shape), "pixels": view.pixels,
         "mean": list(view.mean), "strength": view.strength, "index": view.index, "ends": ENDS[view.kind], "what": WHAT[view.kind],
         "labels": [pi(at) for at in places], "flips": view.flips(), "ticks": ticks(places),
         "captions": {"whole": whole, "kept": [a for a, _ in under], "gone": [b for _, b in under]},

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from html import escape
 
+import numpy as np
 import pandas as pd
 
 from core import words
@@ -66,31 +67,27 @@ def _high(view: View, goal: str) -> str:
 
 def _band(view: View, goal: str) -> str:
     (n, names, _), *rest = _groups(view, kept, most_first=True)
-    head = f"Of {len(view.steps)} bands {pi(lens.BAND)} wide, **{n}** {'is' if n == 1 else 'are'} enough for **{names}** to {goal}"
-    return _more(head, [f"{n} for {who}" for n, who, _ in rest])
+    head = f"In **{n}** of {len(view.steps)} steps a band {pi(lens.BAND)} wide is enough for **{names}** to {goal}"
+    return _more(head, [f"in {n} for {who}" for n, who, _ in rest])
 
 
 def _noise(view: View, goal: str) -> str:
     (n, names, _), *rest = _groups(view, lambda lane: len(view.steps) - kept(lane))
-    return _more(f"Noise turns the answer of **{names}** in **{n}** of {len(view.steps)} bands", [f"of {who} in {n}" for n, who, _ in rest])
+    return _more(f"Noise turns the answer of **{names}** in **{n}** of {len(view.steps)} steps", [f"of {who} in {n}" for n, who, _ in rest])
 
 
 def foot(view: View, about: str) -> str:
     """What, n, caveat; `about` says which image."""
     n, side = len(view.steps), view.shape[1]
-    every = "all that differ" if n < lens.MOST else f"{n} of all"
-    loud = f"root mean square {words.plain(view.strength)} of the range of pixels, draw {view.index}"
-    steps = {
-        "low": f"{n} cut-offs",
-        "high": f"{n} cut-offs",
-        "band": f"{n} bands {pi(lens.BAND)} wide",
-        "noise": f"{n} bands {pi(lens.NOISE)} wide, {loud}",
-    }[view.kind]
+    half = sum(len(step) > 1 for step in view.steps)
+    every = f"{half} of them half-way between two" if half else "all that differ" if n < lens.MOST else "spread over all that differ"
+    wide = {"band": f"steps of a band {pi(lens.BAND)} wide", "noise": f"steps of a band {pi(lens.NOISE)} wide"}
+    loud = f"; root mean square {words.plain(view.strength)} of the range of pixels, draw {view.index}" if view.kind == "noise" else ""
     good = "Coloured: right. Empty: wrong." if view.label else "Coloured: the answer to the whole picture. Empty: another."
     quick = "under 0.1 s" if view.seconds < 0.1 else f"{words.plain(view.seconds, 1)} s"
     return (
-        f"{good} ▼ the net changes its mind. {steps}, {every} at {side}×{side} pixels; each net asked once, {quick}; "
-        f"dragging asks nothing more. {about}: one image, so no interval."
+        f"{good} ▼ the net changes its mind. {n} {wide.get(view.kind, 'cut-offs')} at {side}×{side} pixels, {every}{loud}; "
+        f"each net asked once, {quick}; dragging asks nothing more. {about}: one image, so no interval."
     )
 
 
@@ -99,7 +96,7 @@ def table(view: View) -> pd.DataFrame:
     rows = []
     for lane in view.lanes:
         for i, (answer, sure, good) in enumerate(zip(lane.answers, lane.sure, lane.good, strict=True)):
-            low, high = (edge / 100 for edge in view.steps[i]) if i < len(view.steps) else (math.nan, math.nan)
+            low, high = np.mean(view.steps[i], axis=0) / 100 if i < len(view.steps) else (math.nan, math.nan)
             seen = captions(view.kind, view.steps[i])[0] if i < len(view.steps) else "the whole image"
             rows.append((lane.title, seen, low, high, answer, sure, good))
     return pd.DataFrame(rows, columns=["net", "seen", "low_pi", "high_pi", "answer", "probability", "right" if view.label else "as_whole"])
@@ -125,7 +122,7 @@ def file(view: View, about: str) -> bytes:
             if a:
                 body.append(f'<path d="M{x - 6:.1f} {y - 8}h10l-5 7Z" fill="{LIGHT["ink"]}"/>')
     y = 20 + len(view.lanes) * tall
-    places = [lens.at(view.kind, ring) for ring in view.steps]
+    places = [lens.at(view.kind, step) for step in view.steps]
     for part in range(5):
         i = round((len(places) - 1) * part / 4)
         x = left + wide * (i + 0.5) / len(places)

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.browser
 LOAD_MS = 120_000
 FILTER = (ROOT / "pages" / "ui" / "js" / "lens_filter.js").read_text(encoding="utf-8")
 MEAN = (0.219, 0.3, 0.4)
+LOW = len(lens.steps("low", 32))
 
 
 # ---- the filter alone
@@ -33,24 +34,25 @@ def blank(browser: Browser) -> Iterator[Page]:
     page.close()
 
 
-def filtered(page: Page, kind: str, pixels: np.ndarray, rings: list[tuple[int, int]], **more: object) -> np.ndarray:
-    """What lens_filter.js makes of an image, (rings, channels, side, side)."""
+def filtered(page: Page, kind: str, pixels: np.ndarray, steps: list[lens.Step], **more: object) -> np.ndarray:
+    """What lens_filter.js makes of an image, (steps, channels, side, side)."""
     args = {"kind": kind, "pixels": pixels.ravel().tolist(), "shape": list(pixels.shape), "mean": MEAN[: len(pixels)], **more}
     rows = page.evaluate(
-        f"([args, rings]) => {{ {FILTER}; const own = lens(args)\nreturn rings.map((ring) => Array.from(own.through(ring))) }}",
-        [args, [list(ring) for ring in rings]],
+        f"([args, steps]) => {{ {FILTER}; const own = lens(args)\nreturn steps.map((step) => Array.from(own.through(step))) }}",
+        [args, steps],
     )
-    return np.array(rows).reshape(len(rings), *pixels.shape)
+    return np.array(rows).reshape(len(steps), *pixels.shape)
 
 
 @pytest.mark.parametrize("kind", lens.KINDS)
 @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 32, 32), (1, 33, 33), (3, 28, 28), (1, 64, 64)])
 def test_the_browsers_filter_is_the_servers(blank: Page, kind: str, shape: tuple[int, int, int]) -> None:
     pixels = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
-    rings = list(lens.steps(kind, shape[1]))
-    seen = filtered(blank, kind, pixels, rings, strength=0.2, index=4113)
-    for mine, ring in zip(seen, rings, strict=True):
-        wanted = lens.view(pixels / 255, MEAN, kind, ring, strength=0.2, index=4113)
+    steps = list(lens.steps(kind, shape[1]))
+    assert any(len(step) > 1 for step in steps) == (shape[1] < 64)
+    seen = filtered(blank, kind, pixels, steps, strength=0.2, index=4113)
+    for mine, step in zip(seen, steps, strict=True):
+        wanted = lens.view(pixels / 255, MEAN, kind, step, strength=0.2, index=4113)
         assert np.abs(mine - wanted).max() < 1e-9
     assert np.abs(seen[0] - seen[-1]).max() > 0.05
 
@@ -58,21 +60,21 @@ def test_the_browsers_filter_is_the_servers(blank: Page, kind: str, shape: tuple
 @pytest.mark.parametrize("index", [0, 1, 9_999, 2**31 - 1])
 def test_the_browsers_noise_is_the_servers_draw(blank: Page, index: int) -> None:
     pixels = np.full((3, 28, 28), 128, np.uint8)  # 2,352 signs: the last word of 64 is not used up
-    ring = lens.steps("noise", 28)[5]
-    seen = filtered(blank, "noise", pixels, [ring], strength=0.1, index=index)[0]
-    assert np.abs(seen - lens.view(pixels / 255, MEAN, "noise", ring, strength=0.1, index=index)).max() < 1e-9
+    step = lens.steps("noise", 28)[5]
+    seen = filtered(blank, "noise", pixels, [step], strength=0.1, index=index)[0]
+    assert np.abs(seen - lens.view(pixels / 255, MEAN, "noise", step, strength=0.1, index=index)).max() < 1e-9
 
 
 def test_brightness_is_told_the_same_way(blank: Page) -> None:
     for kind in lens.KINDS:
-        for side in (32, 33):
-            rings = lens.steps(kind, side)
+        for side in (8, 32, 33, 224):
+            steps = lens.steps(kind, side)
             args = {"kind": kind, "pixels": [0] * side**2, "shape": [1, side, side], "mean": [0.2], "strength": 0.1, "index": 0}
             told = blank.evaluate(
-                f"([args, rings]) => {{ {FILTER}; const own = lens(args)\nreturn rings.map((ring) => own.bright(ring)) }}",
-                [args, [list(ring) for ring in rings]],
+                f"([args, steps]) => {{ {FILTER}; const own = lens(args)\nreturn steps.map((step) => own.bright(step)) }}",
+                [args, steps],
             )
-            assert told == [lens.bright(kind, ring, side) for ring in rings]
+            assert told == [lens.bright(kind, step, side) for step in steps]
 
 
 # ---- the page
@@ -130,15 +132,15 @@ def test_what_is_drawn_is_what_the_nets_are_given(running: Visit, kind: str) -> 
     expect(plot(page)).to_have_attribute("aria-valuemax", str(len(steps) - 1), timeout=PATIENCE_MS)
     image = data.load("fashion-full", "test", 32).pixels[4113] / 255
     own = page.locator(".box:has(.plot)")
-    for step, ring in enumerate(steps):
+    for number, step in enumerate(steps):
         floats, shown = own.evaluate(
             """(box, step) => { box._step = step; box._show(); const c = box.querySelector('.kept canvas')
             return [Array.from(box._seen), Array.from(c.getContext('2d').getImageData(0, 0, 32, 32).data)] }""",
-            step,
+            number,
         )
-        wanted = lens.view(image, (0.219,), kind, ring, strength=0.1, index=4113)
+        wanted = lens.view(image, (0.219,), kind, step, strength=0.1, index=4113)
         assert np.abs(np.array(floats).reshape(1, 32, 32) - wanted).max() < 1e-9
-        on_page = wanted if lens.bright(kind, ring, 32) else wanted - 0.219 + 0.5
+        on_page = wanted if lens.bright(kind, step, 32) else wanted - 0.219 + 0.5
         drawn = np.array(shown, float).reshape(32, 32, 4)
         assert np.abs(drawn[..., :3] - 255 * on_page[0].clip(0, 1)[..., None]).max() <= 0.5 + 1e-6 and (drawn[..., 3] == 255).all()
 
@@ -188,9 +190,9 @@ def test_a_drag_asks_nobody_and_is_smooth(running: Visit, capsys: pytest.Capture
 def test_where_a_drag_ends_stands_in_the_address_and_comes_back(running: Visit) -> None:
     page = opened(running, "lens?image=7&lens=low")
     before = page.locator(".card b").all_inner_texts()
-    page.mouse.move(*point(page, 7, 18))
+    page.mouse.move(*point(page, 12, LOW))
     page.mouse.down()
-    page.mouse.move(*point(page, 0, 18), steps=8)
+    page.mouse.move(*point(page, 0, LOW), steps=8)
     step_is(page, 0)
     page.mouse.up()
     after = page.locator(".card b").all_inner_texts()
@@ -207,7 +209,7 @@ def test_where_a_drag_ends_stands_in_the_address_and_comes_back(running: Visit) 
 def test_keys_the_snap_and_the_plain_controls_move_the_same_step(running: Visit) -> None:
     page = opened(running, "lens?image=7&lens=low&step=0")
     marks = page.locator(".flip").evaluate_all("all => all.map((mark) => parseFloat(mark.style.left))")
-    flips = sorted({round(left * 18 / 100) for left in marks})
+    flips = sorted({round(left * LOW / 100) for left in marks})
     assert flips, "the test needs an image that some net changes its mind about"
     step_is(page, 0)
     for flip in flips:
@@ -220,9 +222,15 @@ def test_keys_the_snap_and_the_plain_controls_move_the_same_step(running: Visit)
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     step_is(page, 2)
-    address_is(page, step="7")
+    assert lens.steps("low", 32)[2] == ((0, 1), (0, 7))
+    address_is(page, step="4")
+    expect(page.locator(".kept figcaption")).to_have_text("Kept: below 0.01π, half to 0.07π")
+    page.reload()
+    expect(page.locator(".lane").first).to_be_visible(timeout=LOAD_MS)
+    step_is(page, 2)
+    plot(page).focus()
     page.keyboard.press("End")
-    step_is(page, 17)
+    step_is(page, LOW - 1)
     assert re.match(r"1\.00π: ResNet-mini .+ sure · ", plot(page).get_attribute("aria-valuetext") or "")
     address_is(page, step="100")
     page.get_by_text("The same with plain controls").click()
@@ -297,15 +305,21 @@ def test_a_step_that_is_told_when_the_lens_has_left_does_no_harm(running: Visit)
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_it_can_be_dragged_and_nothing_scrolls_sideways(browser: Browser, running: Visit, scheme: str) -> None:
+@pytest.mark.parametrize(("kind", "scheme"), [("low", "light"), ("high", "dark"), ("band", "light"), ("noise", "dark")])
+def test_on_a_phone_it_can_be_dragged_and_nothing_moves_or_scrolls_sideways(
+    browser: Browser, running: Visit, kind: str, scheme: str
+) -> None:  # fmt: skip
     with visit(browser, running.server, viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True) as tab:
-        page = opened(tab, "lens?image=7&lens=low")
-        page.touchscreen.tap(*point(page, 2, 18))
+        page = opened(tab, f"lens?image=7&lens={kind}")
+        page.touchscreen.tap(*point(page, 2, LOW))
         step_is(page, 2)
         for button in page.locator(".box button").all():
             box = button.bounding_box()
             assert box and box["height"] >= 44
+        heights = page.locator(".box:has(.plot)").evaluate(
+            f"box => Array.from({{length: {LOW}}}, (_, i) => {{ box._step = i; box._show(); return box.offsetHeight }})"
+        )
+        assert len(set(heights)) == 1, "the track moves away under the finger"
         widths = page.evaluate("() => { const m = document.querySelector('[data-testid=stMain]'); return [m.scrollWidth, m.clientWidth] }")
         assert widths[0] <= widths[1], "the page scrolls sideways"
         clean(tab)

@@ -164,9 +164,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const step = box._step
     place(box._held === undefined ? (step + 0.5) / width() : box._held)
     if (box._drawn !== `${step} ${box._over}`) {
-      const ring = data.steps[step]
-      const kept = (box._seen = box._lens.through(ring))
-      const bright = box._lens.bright(ring)
+      const kept = (box._seen = box._lens.through(data.steps[step]))
+      const bright = box._lens.bright(data.steps[step])
       const noise = data.kind === "noise"
       // what has no brightness of its own stands on mid-grey
       paint(1, kept, bright ? 0 : data.mean.map((value) => 0.5 - value), places(step))

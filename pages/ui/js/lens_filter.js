@@ -66,7 +66,7 @@ const signs = (seed, index, count) => {
   return out
 }
 
-// an image with its lens: `through(ring)` is core/metrics/lens.py's view, one array after the other for the channels
+// an image with its lens: `through(step)` is core/metrics/lens.py's view, one array after the other for the channels
 const lens = ({ kind, pixels, shape, mean, strength, index }) => {
   const [channels, side] = shape
   const area = side * side
@@ -75,13 +75,15 @@ const lens = ({ kind, pixels, shape, mean, strength, index }) => {
   const noise = kind === "noise"
   const source = noise ? signs(0, index, channels * area) : whole.map((value, i) => value - mean[Math.floor(i / area)])
   const has = Array.from({ length: channels }, (_, c) => coefficients(basis, source.subarray(c * area, (c + 1) * area)))
-  const through = (ring) => {
+  const through = (step) => {
     const kept = new Float64Array(channels * area)
-    has.forEach((own, c) => kept.set(image(basis, own, span(side, ring)), c * area))
+    for (const ring of step) {
+      has.forEach((own, c) => image(basis, own, span(side, ring)).forEach((value, i) => (kept[c * area + i] += value / step.length)))
+    }
     const size = noise ? (strength * Math.sqrt(kept.length)) / Math.hypot(...blocks(kept)) : 1
     return kept.map((value, i) => value * size + (noise ? whole[i] : mean[Math.floor(i / area)]))
   }
-  return { whole, through, bright: (ring) => noise || (first(side, ring[0]) === 0 && first(side, ring[1]) > 0) }
+  return { whole, through, bright: (step) => noise || step.every(([low, high]) => low === 0 && first(side, high) > 0) }
 }
 
 // lengths of parts of an array: Math.hypot takes only so many numbers at a time
