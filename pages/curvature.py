@@ -13,15 +13,15 @@ import streamlit as st
 from core import analyses, io, words
 from core.analyses import Analysis, hessian
 from core.run import Run
-from pages.ui import address, curvature_figure, figure, focus, measured, parts, pickers, states
+from pages.ui import address, coarse, curvature_figure, figure, focus, measured, parts, pickers, states
 from pages.ui.curvature_ask import PHASES, Lack, ask
 from pages.ui.curvature_figure import Shown
 from pages.ui.measured import Answer
 
 VIEWS = {"spectrum": "Spectrum", "top": "Top 5", "density": "Density"}
 AUGMENT = {"recipe": "As in training", "paper": "Paper’s mix-up", "clean": "Clean"}
-#: mini-batches; the last is the paper's tenth of CIFAR
-BATCHES = (8, 24, 96, 312)
+#: mini-batches; the fewest are for large images and little patience, the last is the paper's tenth of CIFAR
+BATCHES = (4, 8, 24, 96, 312)
 HESSIAN, DENSITY = analyses.get("hessian"), analyses.get("density")
 Head = st.delta_generator.DeltaGenerator
 
@@ -97,8 +97,9 @@ def body(head: Head, runs: Sequence[Run], phase: str, view: str, params: Any) ->
         analysis, question, asked = HESSIAN, params, over
     here, shown = asked[phase], gathered(analysis, runs, question, asked[phase])
     takeaway = curvature_figure.sentence(here, runs, phase, view)
+    takeaway = takeaway or nothing(runs, bool(shown.so_far))
     with head:
-        parts.take(takeaway or nothing(runs))
+        parts.take(takeaway)
         if stale := measured.stale_said(list(here.values())):
             parts.sub(stale)
         drawn = {answer.run.id for answer in shown.answers}
@@ -107,12 +108,12 @@ def body(head: Head, runs: Sequence[Run], phase: str, view: str, params: Any) ->
     place = None
     if shown.answers or any(over.values()):
         st.space("xsmall")
-        place = curvature_figure.draw_all(runs, shown, over, phase, view, takeaway or nothing(runs))
+        place = curvature_figure.draw_all(runs, shown, over, phase, view, takeaway)
     lacks = [
-        Lack(run=run, params=dataclasses.replace(question, phase=p))
+        Lack(run=run, params=dataclasses.replace(question, phase=p), coarse=run.id in found and not found[run.id].stale)
         for p, found in asked.items()
         for run in runs
-        if run.id not in found or found[run.id].stale
+        if run.id not in found or found[run.id].stale or coarse.coarser(run, found[run.id].manifest["params"], question)
     ]
     with place or st.container():
         ask(analysis, lacks, phase, "curvature" if analysis is HESSIAN else "curvature_density")
@@ -133,10 +134,12 @@ def gathered(analysis: Analysis, runs: Sequence[Run], params: Any, found: dict[s
     return Shown(answers=answers, so_far=so_far)
 
 
-def nothing(runs: Sequence[Run]) -> str:
-    """In place of the takeaway."""
+def nothing(runs: Sequence[Run], begun: bool) -> str:
+    """In place of the takeaway; `begun` is whether a part of a measurement is drawn."""
     if not runs:
         return "No net is on stage. Choose one under **Models on stage**, or train one first."
+    if begun:
+        return "The loss has been measured **in part** so far."
     return "The nets on stage have **not been measured yet** at this moment of their training."
 
 

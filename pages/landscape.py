@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
-from core import words
+from core import jobs, words
 from core.analyses import landscape
 from core.run import Run
-from pages.ui import figure, landscape_choice, landscape_line, landscape_planes, measured, parts, pickers, states
+from pages.ui import coarse, figure, landscape_choice, landscape_line, landscape_planes, measured, parts, pickers, states
 from pages.ui.landscape_choice import Choice
 from pages.ui.landscape_planes import ANALYSIS, Shown
 from pages.ui.measured import Asked
@@ -45,12 +45,33 @@ def body(head: st.delta_generator.DeltaGenerator, runs: list[Run], choice: Choic
     above = st.container()  # always there, so that the surfaces keep their place and with it their camera
     if shown:
         (landscape_line if choice.params.along == "line" else landscape_planes).main(shown, choice, said)
+    if rough := [one.run for one in shown if one.run.id in fresh and coarse.coarser(one.run, one.params, choice.params)]:
+        missing += finer(rough, choice)
     if missing:
         place = above if any(one.partial for one in shown) else st.container()
         measured.watch([Asked(asks=[(ANALYSIS, choice.params)], runs=missing, key="landscape", place=place)])
     if shown:
         numbers(landscape_planes.rings([one for one in shown if not one.partial]))
         limits(runs, choice)
+
+
+def finer(runs: Sequence[Run], choice: Choice) -> list[Run]:
+    """A quiet offer to measure as finely as usual what is there coarser; the runs of which that is under way or has failed."""
+    found = {run.id: measured.job_of(ANALYSIS, run, choice.params) for run in runs}
+    begun = [run for run in runs if (job := found[run.id]) is not None and job.state in (*jobs.LIVE, "failed")]
+    if rest := landscape_choice.able([run for run in runs if run not in begun], choice)[0]:
+        times = [measured.seconds(ANALYSIS, run, choice.params) for run in rest]
+        took = "" if None in times else f" Takes about {words.duration(sum(filter(None, times)))}, estimated from training times."
+        states.note(
+            f"**{words.seq([pickers.title(run) for run in rest])}: measured more coarsely than usual.**{took}",
+            "Measure as finely as usual", "landscape_finer", on_click=_submit, args=(rest, choice),
+        )  # fmt: skip
+    return begun
+
+
+def _submit(runs: Sequence[Run], choice: Choice) -> None:
+    for run in runs:
+        measured.submit(run, [(ANALYSIS, choice.params)])
 
 
 def sentence(shown: Sequence[Shown]) -> str:
@@ -60,6 +81,8 @@ def sentence(shown: Sequence[Shown]) -> str:
         return "The loss has been measured **in part** so far, from coarse to fine."
     if shown[0].params["along"] != "random":
         return landscape.takeaway(whole)
+    if len({int(one.table["images"].iloc[0]) for one in shown if not one.partial}) > 1:
+        return "The nets were measured **on different numbers of images**, so their rise cannot be compared."
     held = [{round(float(r), 6) for r in arrays.get("radii", ())} for _, arrays, _ in whole.values()]
     shared = set.intersection(*held)
     if not shared:

@@ -104,11 +104,9 @@ def chosen(nets: list[Run]) -> Run | None:
 
 def choose(run: Run, nets: list[Run]) -> None:
     """The net."""
-    known = {net.id: net for net in nets}
+    named = pickers.names(nets)
     st.session_state["l_net"] = run.id
-    st.segmented_control(
-        "Net", list(known), format_func=lambda i: pickers.title(known[i]), required=True, key="l_net", on_change=_net_chosen, wrap=True
-    )
+    st.segmented_control("Net", list(named), format_func=named.get, required=True, key="l_net", on_change=_net_chosen, wrap=True)
 
 
 def controls(run: Run, nets: list[Run], slots: tuple[Unit, ...]) -> str:

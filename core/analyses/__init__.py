@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from core import cost, data, size, spec, store
 from core.analyses._rows import Arrays, Progress, Rows, in_rows, part
 from core.analyses._subject import Subject
-from core.errors import MeasureError, unknown
+from core.errors import DataError, MeasureError, unknown
 from core.io import digest
 from core.outline import LEVELS, Outline
 from core.params import check
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from core.run import Run
 
 __all__ = [
-    "Analysis", "Arrays", "Progress", "Rows", "Subject", "catalogue", "finish", "get", "in_rows", "measure_run", "measure_together",
-    "refusal", "row", "rows_of", "seconds",
+    "Analysis", "Arrays", "Progress", "Rows", "Subject", "catalogue", "finish", "fitted", "get", "in_rows", "measure_run",
+    "measure_together", "refusal", "row", "rows_of", "seconds", "there",
 ]  # fmt: skip
 #: Loading torch, the net and the images before the first forward pass [s], on two ordinary cores.
 START_S = 6
@@ -95,10 +95,31 @@ def refusal(analysis: Analysis, run: Run) -> str:
 
 def seconds(analysis: Analysis, run: Run, params: Any) -> float | None:
     """About how long one measurement takes here [s]; None if nothing was ever timed on any machine."""
-    plan = run.plan
+    plan, most = run.plan, there(run, params)
+    if most:  # 0 asks for all
+        params = dataclasses.replace(params, images=min(params.images or most, most))
     flops = size.count(plan, run.image_size, run.classes)["flops"]
     forward = cost.forward_seconds(plan, run.image_size, analysis.cost(plan, run.image_size, params) / max(flops, 1))
     return None if forward is None else START_S + forward
+
+
+def there(run: Run, params: Any) -> int:
+    """How many images a question about a run can be asked of; 0 if the set is not here."""
+    on = getattr(params, "on", "test")
+    try:
+        images = data.get(run.data if on in ("test", "train") else on)
+    except DataError:  # whoever measures is told so
+        return 0
+    if on != "train":
+        return images.test_n
+    own = round(images.train_n * run.fraction)
+    return min(own, run.limit) if run.limit else own
+
+
+def fitted(run: Run, params: Any) -> Any:
+    """The question as the run's images can answer it: of a set that has fewer than are asked for, all are taken."""
+    most = there(run, params)
+    return dataclasses.replace(params, images=most) if 0 < most < params.images else params
 
 
 def measure_run(run_id: str, analysis_id: str, params: dict[str, Any] | None = None, **settings: Any) -> store.Stored:
@@ -147,7 +168,8 @@ def measure_together(
 def rows_of(run_id: str, analysis_id: str, params: dict[str, Any]) -> int:
     """How many rows a measurement has; 0 for one that is not made in rows.  Raises MeasureError for an unknown analysis."""
     analysis = get(analysis_id)
-    return analysis.rows.count(store.find(run_id).plan, analysis.params(**params)) if analysis.rows else 0
+    run = store.find(run_id)
+    return analysis.rows.count(run.plan, _values(analysis, run, params)) if analysis.rows else 0
 
 
 def row(run_id: str, analysis_id: str, params: dict[str, Any], device: str = "auto") -> Callable[[int, Progress], Arrays]:
@@ -180,6 +202,13 @@ def finish(run_id: str, analysis_id: str, params: dict[str, Any], found: dict[in
     return _stored(q, measurement, False, seconds=seconds, device=str(q.subject.device), together=[analysis_id])
 
 
+def _values(analysis: Analysis, run: Run, params: dict[str, Any]) -> Any:
+    """The parameters, checked; only a number of images that nobody chose gives way to what there is."""
+    values = analysis.params(**params)
+    check(values, MeasureError)
+    return values if "images" in params else fitted(run, values)
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Question:
     """An analysis with its checked parameters, the key of its answer, and what the manifest says of both."""
@@ -196,8 +225,7 @@ def _question(run_id: str, analysis_id: str, params: dict[str, Any], device: str
     analysis, run = get(analysis_id), store.find(run_id)
     if odd := sorted(set(params) - {field.name for field in dataclasses.fields(analysis.params)}):
         raise unknown(MeasureError, f"setting of {analysis_id}", odd[0], [field.name for field in dataclasses.fields(analysis.params)])
-    values = analysis.params(**params)
-    check(values, MeasureError)
+    values = _values(analysis, run, params)
     phase = getattr(values, "phase", "end")
     subject = subjects.setdefault(phase, Subject(run, device, phase))
     if reason := refusal(analysis, run):

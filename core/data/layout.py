@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from core import words
 from core.data.sources import Item, Left, Source, parts, shown
 from core.errors import DataError
 
@@ -83,7 +84,9 @@ def _read(source: Source, base: str, splits: dict[str, str]) -> Layout:
     classes = tuple(sorted({shown(name) for name in _below(source, base)}))
     if not 2 <= len(classes) <= MOST_CLASSES:
         where = _join(str(source.place), base) if base else str(source.place)
-        raise DataError(f"{where} holds {len(classes)} folders; it should hold one for each class, from 2 to {MOST_CLASSES:,}.")
+        loose = sum(item.path.rpartition("/")[0] == base for item in source.items)
+        flat = f" {words.some(loose, 'file lies', 'files lie')} in it side by side: sort them into such folders." if loose else ""
+        raise DataError(f"{where} holds {len(classes)} folders; it should hold one for each class, from 2 to {MOST_CLASSES:,}.{flat}")
     labels = {name: label for label, name in enumerate(classes)}
     deep = len(parts(base)) if base else 0
     files: list[tuple[Item, int, str]] = []

@@ -146,11 +146,18 @@ def _classifier(model: nn.Module) -> tuple[str, ...]:
 
 
 def _check(name: str, image_size: int, classes: int, channels: int) -> None:
-    bare = name.partition(".")[0]
+    bare, dot, tag = name.partition(".")
     if bare not in every():
         near = difflib.get_close_matches(bare, every(), 4, 0.5)
         close = f" Did you mean {', '.join(near)}?" if near else " Search by a part of the name, for example resnet or vit_tiny."
         raise SpecError(f"There is no net {name!r:.80} in timm.{close}")
+    if dot and name not in PUBLISHED:
+        import timm
+
+        known = [full.partition(".")[2] for full in timm.list_pretrained(f"{bare}.*")]
+        if tag not in known:
+            has = f"those that it has are {', '.join(known[:6])}" if known else "it has none"
+            raise SpecError(f"{bare} has no published weights called {tag!r:.60}; {has}.")
     for what, value, low, high in (
         ("image size", image_size, 8, 1024),
         ("number of classes", classes, 2, 100_000),

@@ -93,7 +93,8 @@ def _torch(path: Path, name: str) -> Mapping[Any, Any]:
     except Exception as error:  # whatever a hostile file makes the loader do
         text = str(error)
         if re.search(r"Unsupported (global|class)|Trying to (call|instantiate)|can only (build|reduce)", text, re.I):
-            what = _between(text, "GLOBAL ", " was") or _between(text, "Unsupported class ", " ") or "an object"
+            named = re.search(r"(?:GLOBAL|Unsupported class) (\S+)", text)
+            what = named[1] if named else "an object"
             raise StoreError(
                 f"{name} holds more than weights ({what[:60]}), which could run as a program; ask for a .safetensors file, "
                 "or save only its state_dict."
@@ -172,10 +173,6 @@ def _bare(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def _short(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return (text if len(text) <= 120 else f"{text[:117]}...") or type(error).__name__
-
-
-def _between(text: str, start: str, end: str) -> str:
-    return text.partition(start)[2].partition(end)[0].strip()
 
 
 # ---- into a net

@@ -139,18 +139,21 @@ def _images() -> str:
 
 
 def _size(images: str, ours: bool) -> int:
-    """The side of the images [px]; the paper's nets take one size only."""
+    """The side of the images [px]; 0 is the set's own, which then follows the set.  The paper's nets take one size only."""
     own = data.get(images).image_size
-    if ours:
-        st.session_state["net_size"] = PAPER_SIZE
-    elif st.session_state.get("net_size", 0) in (0, own):
-        st.session_state["net_size"] = own
-    sizes = sorted({own, *SIZES})
-    return st.selectbox(
-        "Image size", sizes, key="net_size", disabled=ours,
-        format_func=lambda side: f"{side} × {side}{', as the images are' if side == own else ''}",
-        help="Images are enlarged or shrunk to it. Most nets of timm were made for 224; many are too coarse for 32.",
-    )  # fmt: skip
+    about = "Images are enlarged or shrunk to it. Most nets of timm were made for 224; many are too coarse for 32."
+    if ours:  # a widget of its own, so that this size does not stay when another net is chosen
+        return st.selectbox(
+            "Image size", [PAPER_SIZE], key="net_size_ours", disabled=True, format_func=lambda side: _side(side, own), help=about
+        )
+    if st.session_state.get("net_size", 0) in (0, own):
+        st.session_state["net_size"] = 0
+    sizes = sorted({0, *SIZES} - {own}, key=lambda side: side or own)
+    return st.selectbox("Image size", sizes, key="net_size", format_func=lambda side: _side(side or own, own), help=about)
+
+
+def _side(side: int, own: int) -> str:
+    return f"{side} × {side}{', as the images are' if side == own else ''}"
 
 
 def _weights(chosen: dict[str, Any], ours: bool) -> Any:

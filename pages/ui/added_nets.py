@@ -24,6 +24,8 @@ _PAGES = {
 #: an upload younger than this may be about to get its job
 _OLD_S = 3600
 _SHOWN = 6
+#: imports that stopped and are told in full; more would push the net off the screen
+_TOLD = 2
 
 
 def watch() -> None:
@@ -40,11 +42,17 @@ def watch() -> None:
             if _live(everything) != before:
                 st.rerun()
             _turn(everything)
-            for job in _newest(everything):
+            newest = _newest(everything)
+            for job in newest:
                 if job.state in jobs.LIVE:
                     _at_work(job)
-                elif job.state in ("failed", "cancelled"):
-                    _stopped(job)
+            ended = [job for job in newest if job.state in ("failed", "cancelled")]
+            for job in ended[:_TOLD]:
+                _stopped(job)
+            if ended[_TOLD:]:
+                with st.expander(f"{words.count(len(ended) - _TOLD)} more that were not added"):
+                    for job in ended[_TOLD:]:
+                        _stopped(job)
 
     poll()
 
@@ -69,8 +77,15 @@ def _turn(everything: Sequence[jobs.Job]) -> None:
     del st.session_state["net_waits"]
     if job.state == "succeeded" and (run := jobwords.run_of(job)):
         st.session_state["net_new"] = run.id
-        others = [known.id for known in pickers.stage() if known.id != run.id]
-        frame.go("build", m=[*others[: pickers.MAX_ON_STAGE - 1], run.id])
+        frame.go("build", m=[known.id for known in beside(pickers.stage(), run)])
+
+
+def beside(stage: Sequence[Run], new: Run) -> list[Run]:
+    """The stage with a new net on it; from a full one goes the last that has to do with other images, else the one that stood longest."""
+    others = [run for run in stage if run.id != new.id]
+    while len(others) >= pickers.MAX_ON_STAGE:
+        others.remove(next((run for run in reversed(others) if run.data != new.data), others[0]))
+    return [*others, new]
 
 
 def _at_work(job: jobs.Job) -> None:
@@ -143,16 +158,19 @@ def level(run: Run) -> str:
 
 
 def _links(run: Run, where: str) -> None:
-    refused = []
+    refused: dict[str, list[str]] = {}
     with st.container(horizontal=True, gap="small", key=f"net_links_{where}"):
         for page, (title, analysis) in _PAGES.items():
-            if analysis and analyses.refusal(analyses.get(analysis), run):
-                refused.append(title)
+            if analysis and (why := analyses.refusal(analyses.get(analysis), run)):
+                refused.setdefault(why, []).append(title)
             elif frame.exists(page):
                 st.page_link(frame.PAGES / f"{page}.py", label=title, query_params={"m": [run.id]})
         st.page_link(frame.PAGES / "train.py", label="Fine-tune", query_params={"m": [run.id], "tune": run.id})
-    if refused:
-        parts.sub(f"{words.seq(refused)}: not for this net, since it was not read into units that can be told apart.")
+    if refused and run.plan.level != "units":
+        every = [title for titles in refused.values() for title in titles]
+        parts.sub(f"{words.seq(every)}: not for this net, since it was not read into units that can be told apart.")
+    elif refused:
+        parts.sub(" ".join(f"{words.seq(titles)}: {why}" for why, titles in refused.items()))
 
 
 def shelf() -> None:

@@ -19,10 +19,11 @@ _AT = {"init": "the start", "warmup": "the end of warm-up", "third": "1/3", "two
 
 @dataclass(frozen=True, kw_only=True)
 class Lack:
-    """A question about one run at one moment (`params.phase`) that has no fresh answer."""
+    """A question about one run at one moment (`params.phase`) that has no fresh answer, or one of fewer images (`coarse`)."""
 
     run: Run
     params: Any
+    coarse: bool = False
 
 
 def measurable(run: Run, phase: str) -> bool:
@@ -46,16 +47,21 @@ def ask(analysis: Analysis, lacks: Sequence[Lack], phase: str, key: str) -> None
     found = [(lack, measured.job_of(analysis, lack.run, lack.params)) for lack in open_]
     waiting = [job for _, job in found if job is not None and job.state in jobs.LIVE and job.state not in jobs.STARTED]
     cards: dict[str, list[Lack]] = {}
+    quiet = []
     for lack, job in found:
-        if job is not None and (job.state in jobs.STARTED or job.state == "failed"):
+        # one that was stopped goes on from the batches that it has
+        if job is not None and (job.state in (*jobs.STARTED, "failed") or measured.kept(analysis, lack.run, lack.params, job)):
             cards.setdefault(lack.params.phase, []).append(lack)
+        elif job is None or job.state not in jobs.LIVE:
+            quiet.append(lack)
     asked = []
     for moment, group in cards.items():
         parts.label(PHASES[moment])
         runs = [lack.run for lack in group]
         asked.append(measured.Asked(asks=[(analysis, group[0].params)], runs=runs, key=f"{key}_{moment}", place=st.container()))
     _line(waiting, key)
-    _offer(analysis, [lack for lack, job in found if job is None or job.state not in (*jobs.LIVE, "failed")], phase, key)
+    _offer(analysis, [lack for lack in quiet if not lack.coarse], phase, key)
+    _offer_more(analysis, [lack for lack in quiet if lack.coarse], key)
     if said := _gone(gone):
         parts.sub(said)
     if asked or waiting:
@@ -102,6 +108,13 @@ def _offer(analysis: Analysis, lacks: Sequence[Lack], phase: str, key: str) -> N
                 f"Measure only at {_AT[phase]}{f', {took}' if took else ''}", key=f"{key}_here", type="tertiary",
                 on_click=_submit, args=(analysis, here),
             )  # fmt: skip
+
+
+def _offer_more(analysis: Analysis, lacks: Sequence[Lack], key: str) -> None:
+    """What is there is of fewer images than are usual; the usual number is offered quietly."""
+    if lacks:
+        said = f"**Measured on fewer than the usual {words.count(lacks[0].params.images)} images:** {_listed(lacks)}."
+        states.note(f"{said} {_cost(analysis, lacks)}", "Measure the usual number", f"{key}_more", on_click=_submit, args=(analysis, lacks))
 
 
 def _submit(analysis: Analysis, lacks: Sequence[Lack]) -> None:

@@ -31,15 +31,6 @@ class Shown:
     so_far: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def names(runs: Sequence[Run]) -> dict[str, str]:
-    """The nets' names on screen by run id, told apart where two are alike; the same at every moment."""
-    found: dict[str, str] = {}
-    for run in runs:
-        title = pickers.title(run)
-        found[run.id] = f"{title} ({run.id[-4:]})" if title in found.values() else title
-    return found
-
-
 def tables(found: Iterable[Answer], named: Mapping[str, str]) -> dict[str, pd.DataFrame]:
     """Tables by the nets' names."""
     return {named[answer.run.id]: answer.table for answer in found}
@@ -47,7 +38,7 @@ def tables(found: Iterable[Answer], named: Mapping[str, str]) -> dict[str, pd.Da
 
 def sentence(here: Mapping[str, Answer], runs: Sequence[Run], phase: str, view: str) -> str:
     """The takeaway of what is whole; "" if nothing is."""
-    found = tables(here.values(), names(runs))
+    found = tables(here.values(), pickers.names(runs))
     return _takeaway([answer.manifest["key"] for answer in here.values()], list(found), phase, view, found) if found else ""
 
 
@@ -63,7 +54,7 @@ def _said(which: str, keys: list[Any], _found: dict[str, dict[str, pd.DataFrame]
 
 def draw_all(runs: Sequence[Run], shown: Shown, over: Over, phase: str, view: str, takeaway: str) -> Any:
     """Lanes at left, the two charts over training at right, one foot line for both; the place of the lanes while there are none."""
-    named, families = names(runs), {name: pickers.family(run) for run, name in zip(runs, names(runs).values(), strict=True)}
+    named, families = pickers.names(runs), {name: pickers.family(run) for run, name in zip(runs, pickers.names(runs).values(), strict=True)}
     left, right = st.columns([2, 1], gap="medium")
     charts: dict[str, Any] = {}
     if shown.answers:

@@ -19,7 +19,7 @@ OF = {"each": "Each net", "two": "Two nets"}
 
 def controls(runs: Sequence[Run]) -> tuple[str, str]:
     """Each net, or two: the ids of the nets in rows and columns, both "" for each net with itself."""
-    known = {run.id: pickers.title(run) for run in runs}
+    known = pickers.names(runs)
     ids, chosen = list(known), st.session_state
     if address.emptied("against", "show"):
         chosen["features_of"] = "each"

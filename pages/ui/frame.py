@@ -34,6 +34,10 @@ SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("robustness", "Robustness", "What noise, weather, blur and attacks cost"),
         ("lens", "Lens", "One image as each net sees it"),
     ),
+    "Verdict": (
+        ("compare", "Compare", "Two nets side by side, and what the difference costs"),
+        ("scorecard", "Scorecard", "Which of the paper’s claims hold here, and how sure"),
+    ),
 }
 
 
@@ -86,23 +90,22 @@ def sidebar() -> None:
     parts.label("Models on stage")
     if runs:
         st.session_state["m"] = [i for i in st.session_state.get("m", models) if i in runs]
-        chosen = st.container()
+        chosen, named = st.container(), pickers.names(list(runs.values()))
         with st.popover("Change", type="tertiary"):
             st.multiselect(
                 "Models on stage, at most four",
                 list(runs),
                 max_selections=pickers.MAX_ON_STAGE,
-                format_func=lambda i: pickers.title(runs[i]) if i in runs else i,
+                format_func=lambda i: named.get(i, i),
                 key="m",
                 persist_state="session",
                 on_change=address.moved,
                 args=("m",),
             )
         with chosen:
-            lines = [
-                parts.chip_html(pickers.family(run), pickers.title(run), words.percent(pickers.accuracy(run) or 0))
-                for run in pickers.stage()
-            ]
+            shown = pickers.stage()
+            said = pickers.names(shown)
+            lines = [parts.chip_html(pickers.family(run), said[run.id], words.percent(pickers.accuracy(run) or 0)) for run in shown]
             st.html("".join(lines + _untrained()) or '<div class="lab-sub">None chosen</div>')
     else:
         parts.sub("No trained net yet")

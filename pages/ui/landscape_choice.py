@@ -23,10 +23,17 @@ PHASE = {
 AUGMENT = {"recipe": "As in training", "paper": "With the paper’s mix-up", "clean": "As they are"}
 NORM = {"filter": "Each output filter", "dim0": "Over the first axis, as the paper’s code"}
 BN = {"frozen": "Kept as trained", "batch": "Taken anew at each point"}
+#: how fine: points a side (odd), pairs of directions, images; the first is the usual, the last is for large images and little patience
+SIDE = {"21": "21 × 21", "41": "41 × 41", "11": "11 × 11", "5": "5 × 5"}
+PLANES = {"8": "8", "4": "4", "2": "2", "1": "1"}
+IMAGES = {"256": "256", "1024": "1,024", "64": "64", "16": "16"}
 #: how far to walk along unit eigenvectors, whose curvature is tens to hundreds: to where the loss has risen by some units
 REACH = 0.5
 #: the options, which are quiet: key -> (their words, the default)
-_OPTIONS = {"ls_phase": PHASE, "ls_augment": AUGMENT, "ls_norm": NORM, "ls_bn": BN, "ls_l2": L2}
+_OPTIONS = {
+    "ls_phase": PHASE, "ls_augment": AUGMENT, "ls_norm": NORM, "ls_bn": BN, "ls_l2": L2, "ls_side": SIDE, "ls_planes": PLANES,
+    "ls_images": IMAGES,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +58,8 @@ def controls(runs: Sequence[Run]) -> Choice:
         scale = _segments("Scale", SCALE, "ls_scale")
         along = _segments("Direction", ALONG, "ls_along")
         view = _segments("View", VIEW, "ls_view") if along != "line" else "surface"
-        changed = sum(st.session_state.get(key) not in (None, next(iter(known))) for key, known in _OPTIONS.items())
-        changed += bool(st.session_state.get("ls_direction"))
+        changed = sum(_chosen(key, known) for key, known in _OPTIONS.items())
+        changed += bool(st.session_state.get("ls_direction", st.query_params.get("ls_direction", "0") != "0"))
         with st.popover(f"Options ({changed})" if changed else "Options"):
             phase = _select("Weights of", PHASE, "ls_phase")
             augment = _select("Training images", AUGMENT, "ls_augment")
@@ -62,11 +69,19 @@ def controls(runs: Sequence[Run]) -> Choice:
             )
             bn = _select("Statistics of BatchNorm", BN, "ls_bn")
             l2 = _select("L2 part alone", L2, "ls_l2")
+            parts.sub("How fine: each point is one pass over all images, so less of any takes less time.")
+            left, middle, right = st.columns(3, gap="small")
+            with left:
+                side = _select("Points", SIDE, "ls_side")
+            with middle:
+                planes = _select("Pairs of directions", PLANES, "ls_planes", disabled=along != "random")
+            with right:
+                images = _select("Images", IMAGES, "ls_images")
     other = _other(runs) if along == "line" else ""
     if along != "line":
         address.write("other", [])
-    asked: dict[str, Any] = {"along": along, "phase": phase, "augment": augment, "bn": bn}
-    asked |= {"norm": norm, "direction": direction} if along == "random" else {}
+    asked: dict[str, Any] = {"along": along, "phase": phase, "augment": augment, "bn": bn, "side": int(side), "images": int(images)}
+    asked |= {"norm": norm, "direction": direction, "planes": int(planes)} if along == "random" else {}
     asked |= {"reach": REACH} if along == "curvature" else {}
     asked |= {"other": other} if along == "line" else {}
     return Choice(
@@ -75,6 +90,13 @@ def controls(runs: Sequence[Run]) -> Choice:
         contour=view == "contour",
         params=landscape.Params(**asked),
     )
+
+
+def _chosen(key: str, known: dict[str, str]) -> bool:
+    """Whether an option is not as usual; on the first run of a link only the address knows, in the words on screen."""
+    if key in st.session_state:
+        return st.session_state[key] != next(iter(known))
+    return st.query_params.get(key) in list(known.values())[1:]
 
 
 def _segments(label: str, known: dict[str, str], key: str) -> str:

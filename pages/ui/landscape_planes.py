@@ -14,13 +14,14 @@ from core.analyses import landscape
 from core.analyses._hills import height, heights
 from core.run import Run
 from pages.ui import figure, measured, parts, pickers, surface, surface_file
+from pages.ui.coarse import FINENESS
 from pages.ui.draw import draw
 from pages.ui.landscape_choice import BN, PHASE, Choice
 from pages.ui.surface import Surface
 
 ANALYSIS = analyses.get("landscape")
-#: what a stored result may have otherwise than the page would ask
-FREE = ("images", "seed", "precision", "side", "planes")
+#: what a stored result may have otherwise than the page would ask; how fine it is only where the reader has not chosen that
+FREE = ("seed", "precision")
 #: the distance of the number beside a net's name
 BESIDE = 0.8
 
@@ -52,7 +53,9 @@ class Shown:
 def found(runs: Sequence[Run], choice: Choice) -> list[Shown]:
     """What there is, in the order of the stage; a job's first rows stand before a result that is out of date."""
     asked = dataclasses.asdict(choice.params)
-    stored, shown = measured.answers(ANALYSIS, runs, asked, free=FREE), []
+    usual = landscape.Params()
+    free = (*FREE, *(name for name in FINENESS if asked[name] == getattr(usual, name)))
+    stored, shown = measured.answers(ANALYSIS, runs, asked, free=free), []
     for run in runs:
         answer = stored.get(run.id)
         live = measured.partial(ANALYSIS, run, choice.params) if answer is None or answer.stale else None
@@ -163,9 +166,10 @@ def contours(shown: Sequence[Shown], choice: Choice) -> list[Any]:
 
 def bands(shown: Sequence[Shown], choice: Choice) -> None:
     """The loss along each direction alone, with the band that holds 95 % of them."""
-    count = 2 * max(int(one.table["plane"].max()) + 1 for one in shown)
+    counts = [2 * (int(one.table["plane"].max()) + 1) for one in shown]
+    few, many = min(counts), max(counts)
     so_far = " so far" if any(one.partial for one in shown) else ""
-    parts.h2("Is that slice typical?", f"{count} random directions{so_far}, band: 95 % of them")
+    parts.h2("Is that slice typical?", f"{many if few == many else f'{few} to {many}'} random directions{so_far}, band: 95 % of them")
     scale = heights([one.table for one in shown], choice.part, lines=True)
     for i, (cell, one) in enumerate(zip(st.columns(len(shown), gap="medium"), shown, strict=True)):
 
@@ -175,7 +179,7 @@ def bands(shown: Sequence[Shown], choice: Choice) -> None:
             )  # fmt: skip
 
         with cell:
-            says = f"{one.title}: {choice.title.lower()} along {count} random directions"
+            says = f"{one.title}: {choice.title.lower()} along {counts[i]} random directions"
             draw(make, ["lines", one.facts, choice.part, choice.log, scale, i], f"landscape_lines_{i}", says)
 
 

@@ -40,10 +40,11 @@ class Answer:
 def answers(analysis: Analysis, runs: Sequence[Run], wanted: dict[str, Any], free: Sequence[str] = ("images", "seed")) -> dict[str, Answer]:
     """The best stored result of each run, by run id: fresh before stale, these very parameters before others.
 
-    Parameters named in `free` may differ from `wanted`; the figure must then say so.
+    Parameters named in `free` may differ from `wanted`; the figure must then say so.  So may images that a set does not have.
     """
-    found = {}
+    found, question = {}, analysis.params(**wanted)
     for run in runs:
+        wanted = dataclasses.asdict(analyses.fitted(run, question))
         fit = [m for m in store.list_results(run.id, analysis.id) if _fits(m.get("params") or {}, wanted, free) and not m.get("error")]
         ranked = sorted(
             fit, key=lambda m: (not _stale(analysis, run, m), m["params"] == wanted, m["params"].get("images", 0)), reverse=True
@@ -58,11 +59,8 @@ def answers(analysis: Analysis, runs: Sequence[Run], wanted: dict[str, Any], fre
 
 def tables(found: Sequence[Answer]) -> dict[str, pd.DataFrame]:
     """Tables by the net's name on screen, told apart where two nets have one name."""
-    named: dict[str, pd.DataFrame] = {}
-    for answer in found:
-        title = pickers.title(answer.run)
-        named[title if title not in named else f"{title} ({answer.run.id[-4:]})"] = answer.table
-    return named
+    named = pickers.names([answer.run for answer in found])
+    return {named[answer.run.id]: answer.table for answer in found}
 
 
 def stale_said(found: Sequence[Answer]) -> str:
@@ -108,7 +106,7 @@ def _arrays(run_id: str, analysis_id: str, key: str, home: str) -> dict[str, Any
 
 def job_of(analysis: Analysis, run: Run, params: Any) -> jobs.Job | None:
     """The newest job that asks this question of this run, alone or beside others."""
-    wanted = dataclasses.asdict(params)
+    wanted = dataclasses.asdict(analyses.fitted(run, params))
     for job in jobs.list():
         asks, whole = job.args.get("asks"), job.task in TASKS and "part" not in job.args
         if whole and job.args.get("run") == run.id and isinstance(asks, dict) and asks.get(analysis.id) == wanted:
@@ -121,6 +119,7 @@ def submit(run: Run, asks: Sequence[tuple[Analysis, Any]]) -> None:
 
     A measurement in rows is asked alone; several GPUs, or the nodes of a cluster, share its rows.
     """
+    asks = [(analysis, analyses.fitted(run, params)) for analysis, params in asks]
     args = {"run": run.id, "asks": {analysis.id: dataclasses.asdict(params) for analysis, params in asks}, "device": "auto"}
     label = f"{words.seq([analysis.title for analysis, _ in asks])} of {pickers.title(run)}"
     analysis, params = asks[0]
@@ -142,6 +141,7 @@ def _devices() -> int:
 
 def partial(analysis: Analysis, run: Run, params: Any) -> Measurement | None:
     """What the rows make that a job of this question has done so far, if it lives or can go on; None if there are none."""
+    params = analyses.fitted(run, params)
     job = job_of(analysis, run, params)
     if job is None or not (job.state in jobs.LIVE or kept(analysis, run, params, job)):
         return None
@@ -153,7 +153,7 @@ def kept(analysis: Analysis, run: Run, params: Any, job: jobs.Job | None) -> str
     """`6 of 24 batches`: what a measurement in rows had done when it was stopped or failed, so that it can go on; else ""."""
     if analysis.rows is None or job is None or job.state not in ("failed", "cancelled"):
         return ""
-    done, total = shards.done(job.folder), analysis.rows.count(run.plan, params)
+    done, total = shards.done(job.folder), analysis.rows.count(run.plan, analyses.fitted(run, params))
     plural = "batches" if analysis.rows.word == "batch" else ""
     return f"{done} of {words.some(total, analysis.rows.word, plural)}" if 0 < done < total else ""
 

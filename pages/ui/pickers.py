@@ -6,6 +6,7 @@ against what is known before it is used; a path is never made from it.
 
 import math
 import re
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -85,6 +86,20 @@ def title(run: Run) -> str:
     extra += [f"{words.percent(run.fraction, 0)} of the images"] if run.fraction < 1 else []
     name = run.name or presets.name_of(run.arch) or "Yours"
     return f"{name} ({', '.join(extra)})" if extra else name
+
+
+def names(runs: Sequence[Run]) -> dict[str, str]:
+    """Names on screen by run id, no two alike: where titles are, the images are said if they differ, and if need be the end of the id.
+
+    Streamlit tells the options of a list apart by their names alone.
+    """
+    said = {run.id: title(run) for run in runs}
+    for more in (lambda run: set_title(run.data), lambda run: run.id[-4:]):
+        kinds: dict[str, set[str]] = {}
+        for run in runs:
+            kinds.setdefault(said[run.id], set()).add(more(run))
+        said = {run.id: f"{name} · {more(run)}" if len(kinds[name := said[run.id]]) > 1 else name for run in runs}
+    return said
 
 
 def stage() -> list[Run]:

@@ -7,7 +7,7 @@ import streamlit as st
 from core import analyses, data, words
 from core.analyses import shape_texture
 from core.run import Run
-from pages.ui import figure, frame, parts, robust_nets, states
+from pages.ui import figure, frame, parts, pickers, robust_nets, states
 from pages.ui.draw import draw
 from pages.ui.robust_nets import Head, Own, Seen
 
@@ -18,7 +18,7 @@ def show(head: Head, runs: Sequence[Run]) -> Own:
     """A lane a net; of one net alone a lane a shape."""
     able, params = [run for run in runs if run.data.startswith(ANALYSIS.trained_on)], ANALYSIS.params()
     others = [run for run in runs if run not in able]
-    named = robust_nets.names(runs)
+    named = pickers.names(runs)
     refused = words.seq([named[run.id] for run in others])
     if runs and not able:
         robust_nets.said(head, f"This can be asked of nets that were trained on **{data.title(shape_texture.DATA)}**; none is on stage.")

@@ -48,7 +48,7 @@ def gathered(analysis: Analysis, runs: Sequence[Run], params: Any, free: Sequenc
 
     A net whose job has made nothing yet has an empty table.
     """
-    wanted, named, found = dataclasses.asdict(params), names(runs), []
+    wanted, named, found = dataclasses.asdict(params), pickers.names(runs), []
     stored = measured.answers(analysis, runs, wanted, free)
     for run in runs:
         answer, about = stored.get(run.id), {"run": run, "name": named[run.id]}
@@ -80,15 +80,6 @@ def _live(analysis: Analysis, run: Run, params: Any, about: Mapping[str, Any]) -
         return None
     empty = pd.DataFrame(columns=[column.id for column in analysis.columns])
     return Seen(**shared, table=empty, arrays={}, notes={})
-
-
-def names(runs: Sequence[Run]) -> dict[str, str]:
-    """The nets' names on screen by run id, told apart where two are alike."""
-    found: dict[str, str] = {}
-    for run in runs:
-        title = pickers.title(run)
-        found[run.id] = f"{title} ({run.id[-4:]})" if title in found.values() else title
-    return found
 
 
 def whole(seen: Sequence[Seen]) -> list[Seen]:

@@ -130,6 +130,7 @@ def test_classes_without_pictures_are_left_out(source):
     [
         (lambda p: None, "There is no folder and no zip file"),
         (lambda p: p.mkdir(), "holds 0 folders; it should hold one for each class"),
+        (lambda p: [p.mkdir(), noise(1).save(p / "a.png"), noise(2).save(p / "b.png")], "2 files lie in it side by side"),
         (lambda p: good(p, ("only",)), "holds 1 folders"),
         (lambda p: good(p, ("Cat", "cat")), "'Cat' and 'cat' differ only in capitals"),
         (lambda p: good(p, each=0), "pictures of 0 classes that could be taken"),

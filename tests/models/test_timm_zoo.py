@@ -55,6 +55,7 @@ def test_names_are_those_of_timm_and_nothing_is_built_for_them() -> None:
         ({"channels": 0}, "The number of channels is 0"),
         ({"name": "halonet26t", "image_size": 64}, r"halonet26t cannot be built for images of 64 pixels .* made for 256 pixels"),
         ({"name": "paper-vit-ti", "image_size": 64}, "takes images of 32 pixels"),
+        ({"name": "test_vit.nobody_in1k"}, "test_vit has no published weights called 'nobody_in1k'; those that it has are r160_in1k"),
     ],
 )
 def test_what_cannot_be_built_is_said(more: dict, said: str) -> None:

@@ -1,5 +1,6 @@
 """Add a net: the search, what the form asks for, what becomes of a file, and how the import is told."""
 
+import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +9,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import imports, io, jobs, store, zoo_names
+from core.data import importing
 from core.errors import StoreError
 from core.outline import Outline
 from core.run import Run
 from core.spec import layout, parse
-from pages.ui import add_net
+from pages.ui import add_net, added_nets
+from tests.data.bad_pictures import good
 from tests.pages import made_jobs
 
 Open = Callable[..., AppTest]
@@ -89,13 +92,26 @@ def test_a_net_by_name_becomes_a_job(opened: Open, queued: list[tuple]) -> None:
 
 def test_the_papers_nets_take_one_size_and_are_never_fetched(opened: Open) -> None:
     app = form(opened)
-    assert app.selectbox(key="net_size").disabled and app.selectbox(key="net_size").value == 32
+    assert app.selectbox(key="net_size_ours").disabled and app.selectbox(key="net_size_ours").value == 32
     assert app.segmented_control(key="net_weights").options == ["Random", "From a file"]
     app.text_input(key="net_search").set_value("resnet18").run()
     app.segmented_control(key="net_weights").set_value("published").run()
     assert "needs a network" in said(app)
     app.text_input(key="net_search").set_value("paper-vit-ti").run()
     assert app.segmented_control(key="net_weights").value == "random"
+
+
+def test_the_size_follows_the_images_until_it_is_chosen(opened: Open, tmp_path: Path) -> None:
+    """The paper's nets stand first in the form and take 32 px; that must not stick to the net that is then searched."""
+    own = importing.add(good(tmp_path / "own", each=12), "mine", importing.Import(image_size=64))["id"]
+    app = form(opened, d=own)
+    app.text_input(key="net_search").set_value("resnet18").run()
+    assert "test images of mine at 64 × 64" in said(app) and app.selectbox(key="net_size").value == 0
+    app.selectbox(key="net_images").set_value("fashion").run()
+    assert "test images of Fashion at 32 × 32" in said(app)
+    app.selectbox(key="net_size").set_value(64).run()
+    app.selectbox(key="net_images").set_value(own).run()
+    assert not app.exception and "test images of mine at 64 × 64" in said(app) and app.selectbox(key="net_size").value == 0
 
 
 def test_published_weights_with_a_new_classifier(opened: Open, queued: list[tuple]) -> None:
@@ -271,3 +287,30 @@ def test_a_job_deletes_the_upload_when_its_net_is_there(home: Path, monkeypatch:
     monkeypatch.setattr(imports, "take_in", lambda *_args, **_settings: imported())
     assert tasks.import_net(args, None)["run"].startswith("timm-test-resnet-")
     assert not place.exists()
+
+
+def test_a_new_net_takes_the_place_of_one_of_other_images(opened: Open) -> None:
+    first, second = imported(), imported("timm:test_vit")
+    other = [Run(arch="ccm", data="cifar10", recipe={}, seed=seed) for seed in range(3)]
+    assert added_nets.beside(other, first) == [*other, first]
+    assert added_nets.beside([*other, first], second) == [*other[:2], first, second], "the net that was added before stays"
+    assert added_nets.beside([*other, first], first) == [*other, first]
+    four = [imported(f"timm:test_{name}") for name in ("a", "b", "c", "d")]
+    assert added_nets.beside(four, first) == [*four[1:], first]
+
+
+def test_why_a_page_has_nothing_of_a_net_is_said_in_its_words(opened: Open) -> None:
+    coarse = tuple(dataclasses.replace(unit, side=2, stride=1) for unit in layout(parse("ccm-ct/width=16,32"), 32))
+    imported(units=coarse)
+    app = opened("build")
+    assert "Frequency: timm:test_resnet has no map of 4×4 positions or more at 32 pixels" in said(app)
+    assert "told apart" not in said(app)
+
+
+def test_of_many_that_failed_two_are_told_and_the_rest_are_folded(opened: Open) -> None:
+    for number in range(4):
+        args = {"name": "resnet18", "images": "fashion", "label": f"Try {number}"}
+        made_jobs.write("import_net", args, label=f"Add Try {number}", end={"state": "failed", "cause": "exception", "reason": "No."})
+    app = opened("build")
+    assert not app.exception and [one.label for one in app.expander if "not added" in one.label] == ["2 more that were not added"]
+    assert all(f"Try {number} was not added" in said(app) for number in range(4))

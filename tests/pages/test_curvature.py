@@ -17,7 +17,7 @@ from core.analyses import _bends, density, hessian
 from core.jobs import record
 from core.run import Run
 from core.table import Measurement, check
-from pages.ui import curvature_figure, figure, measured
+from pages.ui import curvature_figure, figure, measured, pickers
 from pages.ui.curvature_ask import PHASES
 from tests.pages import made_jobs
 from tests.pages.test_frequency import charts, text
@@ -216,13 +216,13 @@ def test_the_shift_of_weight_decay_is_said(opened: Opened, filled: list[Run]) ->
 
 def test_the_table_of_the_figure_holds_every_moment(filled: list[Run]) -> None:
     over = {p: measured.answers(hessian.ANALYSIS, filled, dataclasses.asdict(hessian.Params(phase=p))) for p in PHASES}
-    table = curvature_figure.joined(over, curvature_figure.names(filled))
+    table = curvature_figure.joined(over, pickers.names(filled))
     assert list(table.columns[:2]) == ["net", "phase"]
     assert len(table) == 3 * 5 * 5 * BATCHES and set(table["phase"]) == set(PHASES)
 
 
 def test_the_file_holds_lanes_and_both_charts_over_training(filled: list[Run]) -> None:
-    named = curvature_figure.names(filled)
+    named = pickers.names(filled)
     families = dict(zip(named.values(), ("conv", "msa", "hybrid"), strict=True))
     tables = {phase: {named[run.id]: values(run, phase) for run in filled} for phase in ("warmup", "end")}
     charts = {"lanes": curvature_figure.lanes(tables["warmup"], "spectrum", families)}
@@ -235,7 +235,10 @@ def test_the_file_holds_lanes_and_both_charts_over_training(filled: list[Run]) -
 
 def test_nets_of_one_name_are_told_apart_at_every_moment(shipped: list[Run]) -> None:
     twin = dataclasses.replace(shipped[0], seed=0, recipe={**shipped[0].recipe, "lr": 0.5})
-    assert list(curvature_figure.names([shipped[0], twin]).values()) == ["ResNet-mini", f"ResNet-mini ({twin.id[-4:]})"]
+    other = dataclasses.replace(shipped[0], data="cifar10")
+    named = pickers.names([shipped[0], shipped[1], twin])
+    assert list(named.values()) == [f"ResNet-mini · {shipped[0].id[-4:]}", "ViT-mini", f"ResNet-mini · {twin.id[-4:]}"]
+    assert list(pickers.names([shipped[0], other]).values()) == ["ResNet-mini · Fashion-MNIST", "ResNet-mini · CIFAR-10"]
 
 
 # ---- what is missing
@@ -349,6 +352,18 @@ def test_a_smaller_measurement_is_shown_where_nothing_was_chosen(opened: Opened,
     assert app.query_params["phase"] == "warmup" and "16 mini-batches of 16" in text(app)
 
 
+def test_few_batches_are_measured_shown_and_the_usual_number_offered(opened: Opened, nets: list[Run], queued: list[tuple]) -> None:
+    for run in nets:
+        for phase in PHASES:
+            keep(run, phase, values(run, batches=4 if phase == "warmup" else 24), images=64 if phase == "warmup" else 384)
+    chosen = fine(opened("curvature", phase="warmup", batches="4"))
+    assert "4 mini-batches of 16" in text(chosen) and not [key for key in offers(chosen) if key == "curvature_more"]
+    app = fine(opened("curvature", phase="warmup"))
+    assert "4 mini-batches of 16" in text(app) and "Measured on fewer than the usual 384 images:" in text(app)
+    app.button(key="curvature_more").click().run()
+    assert [args for _, args, *_ in queued] == [question(run, phase="warmup") for run in nets]
+
+
 def test_results_of_an_older_method_are_said_to_be_old(opened: Opened, filled: list[Run]) -> None:
     for place in (store.folder(filled[0].id) / "results" / "hessian").iterdir():
         manifest = io.read_json(place / "manifest.json")
@@ -398,6 +413,16 @@ def test_a_running_measurement_shows_how_far_it_is_and_can_be_stopped(
     assert stopped == [job]
 
 
+def test_where_all_is_in_part_the_takeaway_says_so(opened: Opened, nets: list[Run]) -> None:
+    job = made_jobs.write(
+        "measure_rows", question(nets[1], phase="end"), progress={"step": 6000, "total": 24000, "message": "batch 6 of 24"}
+    )
+    rows_done(job, values(nets[1]), 6)
+    with made_jobs.alive(job):
+        app = fine(opened("curvature", m=nets[1].id, phase="end"))
+        assert len(charts(app)) >= 1 and "measured <b>in part</b> so far" in text(app) and "not been measured yet" not in text(app)
+
+
 def test_measurements_that_wait_are_one_line(opened: Opened, nets: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
     made = [made_jobs.write("measure_rows", question(run, phase="end"), started=False) for run in nets]
     app = fine(opened("curvature"))
@@ -415,6 +440,18 @@ def test_a_failed_measurement_says_why_and_goes_on(opened: Opened, filled: list[
     assert "The measurement of ViT-mini stopped" in text(app) and "The memory of this machine was full." in text(app)
     app.button(key=f"curvature_end_again_{filled[1].id}").click().run()
     assert [args for _, args, *_ in queued] == [asked]
+
+
+def test_a_stopped_measurement_keeps_its_batches_and_goes_on(opened: Opened, nets: list[Run], monkeypatch: pytest.MonkeyPatch) -> None:
+    end = {"state": "cancelled", "cause": "user", "reason": "Stopped as asked."}
+    job = made_jobs.write("measure_rows", question(nets[1], phase="end"), end=end)
+    rows_done(job, values(nets[1]), 6)
+    app = fine(opened("curvature", m=nets[1].id, phase="end"))
+    assert "6 of 24 batches are kept" in text(app) and "at the end" not in text(app)
+    gone_on: list[str] = []
+    monkeypatch.setattr(jobs, "resume", gone_on.append)
+    app.button(key=f"curvature_end_on_{nets[1].id}").click().run()
+    assert gone_on == [job]
 
 
 # ---- density

@@ -98,7 +98,7 @@ def test_it_opens_on_stored_surfaces(opened: Opened, hills: list[Run]) -> None:
     assert [title.value for title in app.title] == [landscape.ANALYSIS.question]
     # by construction: 2 / 1, the same on every image and in every direction
     assert "<b>ViT-mini’s loss rises 2.0 times slower</b> than ResNet-mini’s" in text(app)
-    assert [button.key for button in app.button] == []  # nothing to measure
+    assert [button.key for button in app.button] == ["landscape_finer"]  # nothing is missing
     sent = given(app)
     assert [(p["title"], p["token"], p["shape"]) for p in sent["panels"]] == [
         ("ResNet-mini", "conv", "square"), ("ViT-mini", "msa", "circle"), ("AlterNet-mini", "hyb", "diamond"),
@@ -187,6 +187,39 @@ def test_an_unmeasured_choice_offers_to_be_measured(opened: Opened, hills: list[
     queued.clear()
     app.button(key="landscape_measure").click().run()
     assert {args["asks"]["landscape"]["direction"] for _, args, *_ in queued} == {3}
+
+
+def test_how_fine_it_is_can_be_chosen(opened: Opened, hills: list[Run], queued: list[tuple]) -> None:
+    app = opened("landscape")
+    for key, value in (("ls_side", "5"), ("ls_planes", "1"), ("ls_images", "16")):
+        app.selectbox(key=key).set_value(value).run()
+    assert "not been measured yet" in text(app), "what was chosen counts: the finer bowls are another measurement"
+    app.button(key="landscape_measure").click().run()
+    wanted = dataclasses.asdict(landscape.Params(side=5, planes=1, images=16))
+    assert [args["asks"]["landscape"] for _, args, *_ in queued] == [wanted] * 3
+    for run, steep in zip(hills, STEEP, strict=True):
+        keep(run, steep, landscape.Params(side=5, planes=1, images=16))
+    app = opened("landscape", ls_side="5 × 5", ls_planes="1", ls_images="16")
+    assert not app.exception and "could not be shown" not in text(app)
+    assert "Options (3)" in [block.proto.popover.label for block in app.get("popover")], "also on the first run of a link"
+    assert values(given(app)["panels"][0]).shape == (5, 5)
+    assert "5×5 points" in text(app) and "Is that slice typical?" in text(app)
+
+
+def test_a_coarse_measurement_is_shown_and_a_finer_one_offered(opened: Opened, hills: list[Run], queued: list[tuple]) -> None:
+    keep(hills[0], 2.0, landscape.Params())
+    app = opened("landscape")
+    assert "ViT-mini and AlterNet-mini: measured more coarsely than usual." in text(app)
+    assert "measured <b>on different numbers of images</b>, so their rise cannot be compared" in text(app)
+    assert len(given(app)["panels"]) == 3 and "could not be shown" not in text(app)
+    assert "4 to 16 random directions" in text(app), "two pairs of some, eight of another"
+    app.button(key="landscape_finer").click().run()
+    assert [(args["run"], args["asks"]["landscape"]) for _, args, *_ in queued] == [
+        (run.id, dataclasses.asdict(landscape.Params())) for run in hills[1:]
+    ]
+    for run in hills[1:]:
+        keep(run, 1.0, landscape.Params())
+    assert "landscape_finer" not in [button.key for button in opened("landscape").button]
 
 
 def test_weights_that_are_not_kept_are_said(opened: Opened, hills: list[Run]) -> None:
