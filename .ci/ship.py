@@ -54,8 +54,8 @@ def main(words: list[str]) -> int:
     return int(failed > 0)
 
 
-def commands() -> Iterator[list[str]]:
-    """What is missing, as arguments of `python -m core`, in the order in which it is made."""
+def commands(everything: bool = False) -> Iterator[list[str]]:
+    """What is missing (or `everything`), as arguments of `python -m core`, in the order in which it is made."""
     for data, epochs, seed, share, nets in TRAININGS:
         runs = []
         for net in nets:
@@ -65,7 +65,8 @@ def commands() -> Iterator[list[str]]:
             runs.append(run := asked_run(arguments().parse_args(train)))
             place, whole = store.shipped_root() / run.id, seed == 0 and share == 1
             phases = [*(["warmup"] if net in EARLY and data == EARLY_OF else []), "end"] if whole else []
-            if not all(path.is_file() for path in (place / "final.json", *(place / f"weights/{p}.safetensors" for p in phases))):
+            files = [place / "final.json", *(place / f"weights/{p}.safetensors" for p in phases)]
+            if everything or not all(path.is_file() for path in files):
                 yield train
                 yield ["export", run.id, "--to", str(place.parent), *(part for p in phases for part in ("--phase", p))] + (
                     [] if phases else ["--no-weights"]

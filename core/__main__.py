@@ -20,7 +20,6 @@ from core.recipe import Recipe
 
 if TYPE_CHECKING:
     from core.run import Run
-    from core.studies import Setting, Study
 
 DATA_ACTIONS = {
     "list": "all sets of images",
@@ -252,47 +251,9 @@ def list_analyses(args: argparse.Namespace) -> dict:
 
 def study(args: argparse.Namespace) -> dict:
     """Train, measure and judge a family of nets that differ in one thing; without a name, list the studies."""
-    from core import claims, studies, words
+    from core.studies._command import run
 
-    if not args.name:
-        known = studies.catalogue().values()
-        for one in known:
-            print_unless(args, f"{one.id:16} {one.question} ({words.seq(one.claims)})")
-        return {"studies": [{"study": s.id, "title": s.title, "question": s.question, "claims": list(s.claims)} for s in known]}
-    one, setting = studies.get(args.name), studies.Setting(size=args.size, data=args.data, seeds=args.seeds)
-    price = studies.cost(one, setting)
-    took = words.duration(price.seconds) if price.seconds is not None else "nothing was timed here yet"
-    todo = f"{words.some(price.nets, 'net')} to train, {price.shared} trained already, {words.some(price.measurements, 'measurement')}"
-    print_unless(args, f"{one.title}: {todo}; {took}.")
-    if not args.plan:
-        _go_through(one, setting, args)
-    table, found = studies.table(one, setting), studies.verdicts(one, setting)
-    print_unless(args, table[["label", "line", "seed", "state", "said", *one.shows]].to_string(index=False))
-    for verdict in found:
-        print_unless(args, f"{verdict.id}: {verdict.verdict}. {verdict.reason}")
-    return {
-        "study": one.id, "size": setting.size, "data": setting.data, "seeds": setting.count, "cost": asdict(price),
-        "table": json.loads(table.to_json(orient="records", double_precision=12)), "claims": [claims.to_json(verdict) for verdict in found],
-    }  # fmt: skip
-
-
-def _go_through(study: Study, setting: Setting, args: argparse.Namespace) -> None:
-    """Train and measure the nets of a study one after the other, here and now."""
-    import torch
-
-    from core.io import threads
-    from core.jobs import Cancelled
-    from core.studies._work import do
-
-    torch.set_num_threads(threads())
-    console, done = Console(args.json and not sys.stderr.isatty()), 0
-    console.stops()
-    try:
-        while done < len(members := study.members(setting)):  # it may grow
-            do(members[done], console, args.device)
-            done += 1
-    except Cancelled:
-        raise LabError("Stopped. What is trained and measured is kept; the same command goes on from there.") from None
+    return run(args, Console(args.json and not sys.stderr.isatty()))
 
 
 def claims_command(args: argparse.Namespace) -> dict:
@@ -307,6 +268,13 @@ def claims_command(args: argparse.Namespace) -> dict:
         numbers += "" if row["low"] is None or row["high"] is None else f" ({words.plain(row['low'])} to {words.plain(row['high'])})"
         print_unless(args, f"{row['id']:4} {row['verdict']:13} {numbers:>24} {row['unit']:6} {row['title']}\n     {row['reason']}\n")
     return {"claims": found}
+
+
+def report_command(args: argparse.Namespace) -> dict:
+    """Write chosen nets and claims, their figures and all their numbers into one HTML file."""
+    from core.report import command
+
+    return command.run(args, Console(args.json and not sys.stderr.isatty()).progress)
 
 
 def data_command(args: argparse.Namespace) -> dict:
@@ -450,6 +418,11 @@ def arguments() -> argparse.ArgumentParser:
     p = command("claims", claims_command, "Judge the paper's claims on what is stored; nothing is trained or measured.")
     p.add_argument("run_ids", nargs="*", metavar="RUN", help="judge these runs; all finished ones if none is given")
     p.add_argument("--only", nargs="+", default=[], metavar="CLAIM", help="only these claims, for example F1 V1")
+    p = command("report", report_command, "Write nets, verdicts, figures and all numbers into one HTML file that opens without a network.")
+    p.add_argument("run_ids", nargs="*", metavar="RUN", help="report these runs; those that came with the lab if none is given")
+    p.add_argument("-o", "--out", required=True, metavar="FILE", help="the file that is written, for example report.html")
+    p.add_argument("--claims", default="", metavar="CLAIM,…", help="judge only these claims, for example F1,V1")
+    p.add_argument("--data", default="", help="only nets that were trained on this set of images")
     p = command("measure", measure, "Measure a run; the same question is answered from the store.")
     p.add_argument("run_id", metavar="RUN")
     p.add_argument("analysis", nargs="+", help="one or several, as `analyses` lists them; all: every one that applies to the net")

@@ -11,8 +11,10 @@ from core.errors import LiveError
 
 #: nets that the worker keeps loaded for each kind of question; the one that was asked for longest ago goes first
 KEPT = 4
-#: bytes of a question: as much as an empty pipe takes at once, so that giving one never blocks; and of an answer
-LONGEST_QUESTION, LONGEST_ANSWER = 60_000, 64 << 20
+#: bytes of a question: as much as an empty pipe takes at once where it can be made as large as Linux lets anybody make it, so that
+#: giving one does not block; a picture of 384 pixels takes 0.6 MB.  And of an answer
+PIPE = 1 << 20
+LONGEST_QUESTION, LONGEST_ANSWER = PIPE - 4096, 64 << 20
 #: a longer log is begun again
 LOG_BYTES = 1 << 20
 

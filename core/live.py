@@ -11,6 +11,7 @@ why the default is the processor: on a GPU it counts as a stranger, so that jobs
 
 import atexit
 import contextlib
+import fcntl
 import itertools
 import os
 import subprocess
@@ -24,7 +25,7 @@ from typing import IO, Any
 
 from core import errors, io
 from core.errors import LabError, LiveError
-from core.frames import KEPT, LOG_BYTES, LONGEST_ANSWER, LONGEST_QUESTION, pack, receive, send
+from core.frames import KEPT, LOG_BYTES, LONGEST_ANSWER, LONGEST_QUESTION, PIPE, pack, receive, send
 
 #: seconds without a question after which the worker ends and its memory is free
 IDLE_S = 900.0
@@ -233,10 +234,14 @@ class _Worker:
 
     def _start(self) -> subprocess.Popen[bytes]:
         with _log() as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "core", "live"], cwd=io.CHECKOUT, env={**os.environ, **self.settings}, bufsize=0,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, start_new_session=True,
             )  # fmt: skip
+        if process.stdin and hasattr(fcntl, "F_SETPIPE_SZ"):
+            with contextlib.suppress(OSError):  # too many large pipes: then a long question waits until it is read
+                fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, PIPE)
+        return process
 
     def _end(self) -> None:
         """Kill the process, if there is one: it holds nothing that is worth saving."""

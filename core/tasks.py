@@ -97,21 +97,23 @@ def _study(args: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _study_row(args: dict[str, Any], number: int, context: Context) -> Arrays:
-    """One net of a study, trained and measured; of a study that grows, nothing if it has ended before."""
+    """One net of a study, trained and measured, or why it could not be; of a study that grows, nothing if it has ended before."""
+    import numpy as np
+
     from core.studies._work import do
 
     study, setting = _study(args)
+    if study.most and "part" in args:
+        raise JobError(f"{study.title} decides on its next net by those before: it is one job, not several.")
     members = study.members(setting)
-    if number < len(members):
-        do(members[number], context, args.get("device", "auto"))
-    return {}
+    failed = do(members[number], context, args.get("device", "auto")) if number < len(members) else ""
+    return {"failed": np.array(failed)} if failed else {}
 
 
 def _study_reduce(args: dict[str, Any], rows: list[Arrays], context: Context) -> dict[str, Any]:
-    from core import studies
-
     study, setting = _study(args)
-    return {"study": study.id, "runs": studies.table(study, setting)["run"].tolist()}
+    runs = [member.run.id for member in study.members(setting)]
+    return {"study": study.id, "runs": runs, "failed": [str(row["failed"]) for row in rows if "failed" in row]}
 
 
 def _study_rows(args: dict[str, Any]) -> int:

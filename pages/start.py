@@ -1,73 +1,48 @@
-"""What this is, the trained nets that come with it, one picture of real results, three ways on."""
+"""What this is, which of the paper's headline claims hold on the nets that come with it, those nets, three ways on."""
 
 from pages.ui import frame
 
 frame.require()
 
-import dataclasses
 from html import escape
 
-import pandas as pd
 import streamlit as st
 
 from core import presets, ribbon, store, words
-from core.analyses import fourier
-from core.analyses._pictures import domain, over_depth
 from core.chart import family_token
+from core.claims import CLAIMS
 from core.run import Run
 from core.size import count
 from core.spec import layout
-from pages.ui import figure, measured, parts, pickers, states
-from pages.ui.measured import Answer
+from pages.ui import parts, pickers, states, verdict_found, verdict_rows, verdict_words
+from pages.ui.verdict_found import Found
 
-_CLAIM = "A paper says that attention blurs what it sees and convolution sharpens it."
-#: panels side by side, and cards in a row
+_CLAIM = "A paper says that attention and convolution do opposite things."
+#: cards in a row
 _ROW = 3
 
 
-def _picture(found: list[Answer], sentence: str) -> None:
-    named = measured.tables(found)
-    rows = {title: fourier.points(table, title) for title, table in named.items()}
-    both = pd.concat([r.assign(net=title) for title, r in rows.items()], ignore_index=True)
-    scale = domain(pd.concat([both["low"], both["high"]]))
-    runs = {title: answer.run for title, answer in zip(named, found, strict=True)}
+def _verdicts(found: Found) -> None:
+    """The headline claims, each with its picture, and what the drawings mean."""
+    pictures = verdict_found.headline_pictures(found)
+    with st.container(gap=None, key="start_strip"):
+        verdict_rows.legend(strip=True)
+        for one in found.verdicts:
+            verdict_rows.strip(one, pictures[one.id])
+        st.html('<div class="lab-rule"></div>')
+    with st.container(horizontal=True, vertical_alignment="top", key="start_strip_foot"):
+        with st.container(width="stretch", key="lab_says_start"):
+            text = (
+                "Bar: 95 % interval, each on its own scale; to the right is the way of the claim. Dashed: a threshold fixed before "
+                f"measuring. ◇ what the paper reports. {_basis(found)}"
+            )
+            st.html(f'<div class="lab-foot">{parts.rich(text)}</div>')
+        st.page_link(frame.PAGES / "scorecard.py", label=f"All {len(CLAIMS)} claims")
 
-    def panel(number: int, title: str):
-        return lambda theme: over_depth(
-            rows[title],
-            title=fourier.TITLE,
-            theme=theme,
-            heading=title,
-            family=pickers.family(runs[title]),
-            scale=scale,
-            ticks=number == 0,
-            select=False,
-            height=190,
-        )
 
-    seeds = sorted({answer.run.seed for answer in found})
-    trained = f"one training seed a net ({seeds[0]})" if len(seeds) == 1 else f"training seeds {words.seq([str(s) for s in seeds])}"
-    foot = (
-        f"{measured.images_said(found)} {trained[0].upper()}{trained[1:]}. Relative to each unit’s own zero frequency. "
-        "Hatched: the unit that halves the map; its jump is a change of resolution and counts in no mean. Whiskers: 95 % over images."
-    )
-    columns = [
-        "net",
-        "unit",
-        "kind",
-        "form",
-        "stage",
-        "depth",
-        "resampling",
-        "frequency",
-        "value",
-        "low",
-        "high",
-        "change",
-        "images",
-        "seed",
-    ]
-    figure.panels([panel(i, t) for i, t in enumerate(rows)], sentence, foot, both[columns], "alterlab-frequency-over-depth", "start_depth")
+def _basis(found: Found) -> str:
+    """What the verdicts stand on: nets, seeds, images."""
+    return f"{verdict_words.nets_said(found)[0].upper()}{verdict_words.nets_said(found)[1:]}, trained on {pickers.set_title(found.data)}."
 
 
 def _ways() -> None:
@@ -76,8 +51,8 @@ def _ways() -> None:
             frame.go("build")
         if frame.exists("train") and st.button("Train a net", key="way_train"):
             frame.go("train")
-        if frame.exists("frequency") and st.button("See what blocks do to frequencies", key="way_frequency"):
-            frame.go("frequency")
+        if frame.exists("lens") and st.button("Put an image under the Lens", key="way_lens"):
+            frame.go("lens")
 
 
 def _gallery(runs: list[Run]) -> None:
@@ -133,21 +108,17 @@ def _card(preset: str, run: Run | None) -> None:
 
 def _page() -> None:
     parts.header("See how vision transformers work")
+    st.html(verdict_rows.STYLE)
     nets = pickers.gallery()
-    found = list(measured.answers(fourier.ANALYSIS, nets[:_ROW], dataclasses.asdict(fourier.Params(of="output"))).values())
+    found = verdict_found.headlines() if nets else None
     if found:
-        sentence = fourier.takeaway(measured.tables(found))
-        parts.take(f"{_CLAIM} {sentence}")
+        parts.take(f"{_CLAIM} {verdict_words.opening(found)}")
         _ways()
-        _picture(found, sentence)
-        if stale := measured.stale_said(found):
-            parts.sub(stale)
+        _verdicts(found)
     else:
-        parts.take(f"{_CLAIM} Build nets of both, train them on real images, and see **what each block does**.")
+        parts.take(f"{_CLAIM} Build nets of both, train them on real images, and see **which claims hold**.")
         _ways()
-        states.empty(
-            "**No measured net yet.** Here stands what each block of the trained nets does to fine detail, as soon as one is measured."
-        )
+        states.empty("**No measured net yet.** Here stands which of the paper’s claims hold, as soon as nets are trained and measured.")
     _gallery(nets)
 
 

@@ -1,4 +1,7 @@
-"""Is it learning, and when is it done?  A net, images, a recipe and seeds become jobs; their curves are drawn live."""
+"""Is it learning, and when is it done?  A net, images, a recipe and seeds become jobs; their curves are drawn live.
+
+Or a study: a family of nets that answers a question of its own.
+"""
 
 from pages.ui import frame
 
@@ -10,7 +13,7 @@ import streamlit as st
 
 from core import data, edit, jobs, presets, recipe, spec, store, words
 from core.run import Run
-from pages.ui import address, data_jobs, jobdetails, joblist, learning, parts, pickers, states
+from pages.ui import address, data_jobs, jobdetails, joblist, learning, parts, pickers, states, study
 from pages.ui.plan import Plan, plan_of, price, start, tuning_of, untrained
 
 YOURS = "yours"
@@ -28,6 +31,7 @@ def page() -> None:
     """Question, takeaway, controls and cost, then everything that moves."""
     parts.header("Is it learning, and when is it done?", over="Make")
     take = st.empty()
+    study.switch()
     if pickers.arch_error():
         states.note(f"**The net in this link cannot be built.** {pickers.arch_error()}")
     plan, pressed, slot = controls()
@@ -112,7 +116,7 @@ def pick_net() -> spec.Architecture | Run:
     mine = st.session_state.get("train_yours", "")
     titles = {YOURS: "Yours"} if mine else {}
     titles |= {p.id: p.title for p in presets.PRESETS.values()}
-    added = {run.id: pickers.title(run) for run in reversed(pickers.added())}
+    added = pickers.names(pickers.added()[::-1])
     chosen = tuned()
     st.session_state["train_net"] = chosen.id if chosen else preset or YOURS
 
@@ -223,7 +227,7 @@ def reference(plan: Plan, slot: Slot) -> Run | None:
     runs = {run.id: run for run in pickers.finished() if store.history(run.id)}
     if not runs:
         return None
-    options = ["", *runs]
+    options, named = ["", *runs], pickers.names(list(runs.values()))
     usual = ""
     if plan.runs:
         near = presets.PRESETS.get(edit.nearest_preset(plan.runs[0].plan)) if not plan.runs[0].outline else None
@@ -237,7 +241,7 @@ def reference(plan: Plan, slot: Slot) -> Run | None:
             "Compare with",
             options,
             index=options.index(usual),
-            format_func=lambda i: pickers.title(runs[i]) if i else "Nothing",
+            format_func=lambda i: named.get(i, "Nothing"),
             key="ref",
             bind="query-params",
             help="A stored run, drawn as a dashed line.",
@@ -246,4 +250,7 @@ def reference(plan: Plan, slot: Slot) -> Run | None:
 
 
 with states.guard():
-    page()
+    if study.chosen():
+        study.page(pick_images)
+    else:
+        page()

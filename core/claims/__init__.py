@@ -2,6 +2,7 @@
 
     judge.py      statistics and rules of a verdict          nets.py    which nets there are and which compare
     claim.py      Claim, Verdict, how statements add up      paper.py   the claims as data
+    _drawn.py  pictures.py   a verdict drawn                gains.py  gain_words.py  profiles.py   two nets side by side
     loss.py  vary.py  features.py  lesions.py  noise.py  accuracy.py    the statements of each claim
 
 Nothing here trains or measures.  A claim is judged for each set of images by itself.

@@ -141,10 +141,15 @@ def a5(shelf: Shelf) -> list[Part | Missing]:
 
 def a2(shelf: Shelf) -> list[Part | Missing]:
     """MSAs at the end of a stage beat as many elsewhere."""
-    pairs = [p for p in shelf.together("hybrid", "reversed", twins=True) if counts(p[0].arch) == counts(p[1].arch)]
-    if not pairs:
-        return [no_net(shelf, "reversed", "hybrid")]
-    return [_pair("end minus start or middle", pairs, BETTER, ("end", "elsewhere"))]
+    found: list[Part | Missing] = []
+    others = sorted({net.run.arch for net in shelf.nets if net.role == "reversed"})
+    for arch in others:
+        among = [net for net in shelf.nets if net.role == "hybrid" or net.run.arch == arch]
+        pairs = [p for p in shelf.together("hybrid", "reversed", twins=True, among=among) if counts(p[0].arch) == counts(p[1].arch)]
+        if pairs:
+            title = "end minus elsewhere" if len(others) == 1 else f"{pairs[0][0].arch.letters} minus {pairs[0][1].arch.letters}"
+            found.append(_pair(title, pairs, BETTER, ("end", "elsewhere")))
+    return found or [no_net(shelf, "reversed", "hybrid")]
 
 
 def counts(arch: Architecture) -> list[int]:
@@ -243,7 +248,7 @@ def l8(shelf: Shelf) -> list[Part | Missing]:
 def l9(shelf: Shelf) -> list[Part | Missing]:
     """A ViT does not over-fit few images: its training loss falls the more images it sees."""
     family = ladder(sorted(shelf.nets, key=lambda net: net.final.get("steps", 0)), lambda net: net.images if net.role == "vit" else None,
-                    alike_but("images", "epochs"))  # fmt: skip
+                    alike_but("images", "epochs", "warmup"))  # fmt: skip
     nets = [net for seeds in family.values() for net in seeds.values()]
     lacking = [s for s in SHARES if len(family) < 4]
     like = nets[0] if nets else next((net for net in shelf.nets if net.role == "vit"), None)

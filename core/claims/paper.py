@@ -17,6 +17,7 @@ _NEGATIVE = "40 mini-batches"
 LOSS, LOCAL, FEATURES, STAGES, NOISE, DESIGN, TRAINING = (
     "The loss", "Locality and bias", "Feature maps", "Stages", "Noise", "The design", "Training",
 )  # fmt: skip
+GROUPS = (LOSS, LOCAL, FEATURES, STAGES, NOISE, DESIGN, TRAINING)
 
 
 def _claim(
@@ -181,6 +182,30 @@ CLAIMS: dict[str, Claim] = {
     )
 }  # fmt: skip
 
+#: The claims that come first, in words that need no other: what the lab opens with.
+HEADLINES = {
+    "L2": "Attention flattens the loss", "L3": "Attention makes the loss non-convex early", "F1": "Attention blurs features",
+    "V1": "Attention evens out the variance", "N1": "Attention bears noise of high frequency",
+    "A2": "Attention belongs at the end of a stage", "F2": "MLPs and convolutions sharpen features",
+    "A1": "A hybrid wins on few images",
+}  # fmt: skip
+
+#: What the paper reports, as numbers, where a number compares with a statement's: by claim and by how the statement's title begins
+#: ("" is any), in its unit.  They are those of the texts above; shares of two nets are subtracted.
+SIZES: dict[str, dict[str, float]] = {
+    "L1": {"end of warm-up": 0.08, "a third": 0.27, "two thirds": 0.50, "end of training": 0.57}, "L2": {"end": 0.67},
+    "L3": {"end of warm-up": 9 - 0.1}, "L4": {"": 34.0 - 9}, "L8": {"": 1.0}, "F1": {"": -0.101}, "F2": {"MLP": 0.112, "Conv": 0.024},
+    "N1": {"": 9.7}, "N2": {"": 0.58}, "V1": {"": 0.944}, "V2": {"MLP": 1.218}, "A1": {"accuracy with": 1.54, "accuracy under": 1.69},
+    "A2": {"": 0.50}, "A4": {"end of warm-up": 0.76}, "A5": {"100 %": 1.54},
+}  # fmt: skip
+
+
+def size(claim_id: str, statement: str) -> float | None:
+    """What the paper reports for a statement of a claim, in its unit; None where no number of it compares."""
+    held = SIZES.get(claim_id, {})
+    return next((held[begin] for begin in sorted(held, key=len, reverse=True) if statement.startswith(begin)), None)
+
+
 #: Where a claim's evidence is shown: the page, and what its address carries.
 PAGES = {
     **dict.fromkeys(("L1", "L10", "L11", "L12", "L13", "L3", "L4", "L6", "A4", "G2"), ("curvature", {"phase": "warmup"})),
@@ -193,5 +218,5 @@ PAGES = {
 
 
 def page(claim_id: str) -> tuple[str, dict[str, str]]:
-    """The page that shows a claim's evidence and what its address carries; learning curves where nothing else does."""
-    return PAGES.get(claim_id, ("train", {}))
+    """The page that shows a claim's evidence and what its address carries; nets side by side where it is about how well they do."""
+    return PAGES.get(claim_id, ("compare", {"of": "accuracy"}))

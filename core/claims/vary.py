@@ -39,7 +39,7 @@ def _curved(
 def l4(shelf: Shelf) -> list[Part | Missing]:
     """More training images remove negatives."""
     ordered = sorted(shelf.nets, key=lambda net: net.final.get("steps", 0))
-    family = ladder(ordered, lambda net: net.images if net.role == "vit" else None, alike_but("images", "epochs"))
+    family = ladder(ordered, lambda net: net.images if net.role == "vit" else None, alike_but("images", "epochs", "warmup"))
     ends = {at: family[at] for at in (min(family), max(family))} if family else {}
     if not (pairs := common(ends)):
         like = next((net for group in shelf.settings() for net in group if net.role == "vit"), None)

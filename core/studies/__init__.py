@@ -30,9 +30,9 @@ def catalogue() -> dict[str, Study]:
     """Every study by id, in the order on screen; the id is the file's name."""
     found = {}
     for info in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{info.name}")
-        if study := getattr(module, "STUDY", None):
-            found[study.id] = dataclasses.replace(study, about=(module.__doc__ or "").strip())
+        if not info.name.startswith("_"):  # _work loads torch
+            module = importlib.import_module(f"{__name__}.{info.name}")
+            found[info.name] = dataclasses.replace(module.STUDY, about=(module.__doc__ or "").strip())
     return dict(sorted(found.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
 
 

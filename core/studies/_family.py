@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from core import data
+from core import analyses, data, words
 from core.errors import LabError, unknown
 from core.presets import name_of, resolve
 from core.recipe import get as recipe_of
@@ -18,12 +18,14 @@ Ask = tuple[str, dict[str, Any]]
 SIZES: dict[str, dict[str, Any]] = {
     "mini": {
         "vit": "vit-mini", "conv": "resnet-mini", "hybrid": "alternet-mini", "images": 20_000, "seeds": 1,
-        "recipe": ("quick", {"epochs": 6, "batch": 64, "lr": 0.001}),
+        "recipe": ("quick", {"epochs": 5, "batch": 64, "lr": 0.001}),
     },
     "full": {"vit": "vit-ti", "conv": "preresnet-50-3464", "hybrid": "alternet-50", "images": 0, "seeds": 3, "recipe": ("paper", {})},
 }  # fmt: skip
-#: Epochs over a share of the images: as many steps as over all of them, as far as so many epochs bring them.
+#: Epochs over few images: about as many steps as over all that the mini size takes, as far as so many epochs bring them.
 MOST_EPOCHS = 100
+#: The nets of both sizes are made for images of so many pixels; others are resized, and shifted by the paper's 4 pixels.
+SIDE, SHIFT = 32, 4
 #: As many mini-batches as the judge asks for.
 CURVATURE: Ask = ("hessian", {"phase": "warmup", "images": 640})
 #: Keeps the answers to all test images, so that accuracies are compared image by image.
@@ -51,23 +53,33 @@ class Setting:
         """How many seeds."""
         return self.seeds or SIZES[self.size]["seeds"]
 
+    @property
+    def images(self) -> int:
+        """How many training images a net sees that is given all of the study's."""
+        most, whole = SIZES[self.size]["images"], data.get(self.data).train_n
+        return min(most, whole) if most else whole
+
     def base(self, kind: str) -> str:
         """The notation of the net of a kind (vit, conv, hybrid) that the study starts from."""
         return resolve(SIZES[self.size][kind]).notation
 
     def run(self, arch: str, seed: int, *, share: float = 1.0, **changes: Any) -> Run:
-        """The run of a net; `share` of the images with about as many steps as with all, `changes` of the recipe's fields."""
+        """The run of a net on a `share` of the study's images; `changes` are those of the recipe's fields.
+
+        In the mini size few images are seen so often that steps, and those of the warm-up, stay about as many (MOST_EPOCHS).
+        """
         spec, (name, usual) = data.get(self.data), SIZES[self.size]["recipe"]
-        usual = {**usual, **changes}
-        if share < 1:
-            epochs = recipe_of(name, **usual).epochs
-            usual["epochs"] = max(epochs, min(round(epochs / share), MOST_EPOCHS))
-        most = SIZES[self.size]["images"]
-        limit = most if share == 1 and most < spec.train_n else 0
+        few, most = round(share * self.images), SIZES[self.size]["images"]
+        usual = {**usual, **({} if spec.image_size == SIDE else {"pad": SHIFT}), **changes}
+        if few < most:
+            plain = recipe_of(name, **usual)
+            epochs = min(round(plain.epochs * most / few), MOST_EPOCHS) if few else MOST_EPOCHS
+            usual |= {"epochs": epochs, "warmup": round(plain.warmup * epochs / plain.epochs)}
         arch = resolve(arch).notation
         return Run(
-            arch=arch, data=spec.id, recipe=asdict(recipe_of(name, **usual)), seed=seed, fraction=share, limit=limit,
-            image_size=spec.image_size, classes=len(spec.classes), name=name_of(arch),
+            arch=arch, data=spec.id, recipe=asdict(recipe_of(name, **usual)), seed=seed,
+            fraction=share * self.images / spec.train_n if share < 1 else 1.0, limit=0 if share < 1 or most >= spec.train_n else most,
+            image_size=SIDE, classes=len(spec.classes), name=name_of(arch),
         )  # fmt: skip
 
 
@@ -104,13 +116,33 @@ class Study:
     about: str = ""
 
     def members(self, setting: Setting) -> list[Member]:
-        """The nets in their order, each with all its seeds."""
+        """The nets in their order, each with all its seeds.  LabError if the set has too few images for one of them."""
         each = [self.family(setting, seed) for seed in range(setting.count)]
-        return [member for alike in zip(*each, strict=True) for member in alike]
+        found = [member for alike in zip(*each, strict=True) for member in alike]
+        for member in found:
+            if (have := images_of(member.run)) < (least := _least(member)):
+                raise LabError(
+                    f"{self.title}: {words.some(have, 'training image')} of {data.get(setting.data).title} "
+                    f"would be too few; {words.count(least)} are needed. Choose a larger set of images."
+                )
+        return found
 
     def rows(self, setting: Setting) -> int:
         """How many nets there can be at most."""
         return setting.count * self.most(setting) if self.most else len(self.members(setting))
+
+
+def images_of(run: Run) -> int:
+    """How many training images a run sees."""
+    many = round(data.get(run.data).train_n * run.fraction)
+    return min(many, run.limit) if run.limit else many
+
+
+def _least(member: Member) -> int:
+    """Training images without which a net cannot be trained on every class, or cannot be measured."""
+    asked = [analyses.get(name).params(**settings) for name, settings in member.asks]
+    drawn = [params.images for params in asked if getattr(params, "on", "test") == "train"]
+    return max([member.run.recipe["batch"], member.run.classes, *drawn])
 
 
 def changed(notation: str, **options: Any) -> str:

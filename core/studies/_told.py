@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from core import analyses, data, store
+from core import analyses, store
 from core import cost as timing
 from core.analyses._cells import shares
 from core.claims import Shelf, Verdict, base, judge_nets
@@ -18,11 +18,13 @@ from core.claims.judge import NAN, Effect, of_mean
 from core.claims.loss import sharpness
 from core.claims.nets import Net, answers, of_store
 from core.claims.vary import gap
+from core.errors import StoreError
 from core.metrics.interval import share_interval
 from core.recipe import from_dict
 from core.run import Run
 from core.size import count
-from core.studies._family import Ask, Member, Setting, Study
+from core.spec import parse
+from core.studies._family import Ask, Member, Setting, Study, images_of
 
 #: snapshots that a training leaves: start, end of warm-up, a third, two thirds, end
 SNAPSHOTS, BYTES, RESULT_BYTES = 5, 2, 100_000
@@ -89,6 +91,16 @@ def lacking(run: Run, asks: Sequence[Ask]) -> list[Ask]:
     return found
 
 
+def answerable(run: Run, asks: Sequence[Ask]) -> list[Ask]:
+    """What is lacking of a trained run and can be measured: its weights are there.  A run that came with the lab may have none."""
+    found = []
+    for name, settings in lacking(run, asks):
+        with contextlib.suppress(StoreError):
+            store.weights(run.id, getattr(analyses.get(name).params(**settings), "phase", "end"))
+            found.append((name, settings))
+    return found
+
+
 def state(member: Member, known: dict[str, Run] | None = None) -> str:
     """`new`, `started`, `trained` (measurements are missing) or `ready`."""
     known = {run.id: run for run in store.list_runs()} if known is None else known
@@ -137,27 +149,29 @@ class Cost:
 
 
 def cost(study: Study, setting: Setting) -> Cost:
-    """What a study would still take here; of one that grows, if it grows to its end with nets like its first."""
+    """What a study would still take here; of one that grows, if it grows to its end with nets like its last."""
     known = {run.id: run for run in store.list_runs()}
     members = list({member.run.id: member for member in study.members(setting)}.values())
-    seconds, nets, asks, size = 0.0, 0, 0, 0.0
-    timed = True
-    for member in members:
-        done = member.run.id in known and store.final(member.run.id) is not None
-        left = [(name, settings) for name, settings in (lacking(member.run, member.asks) if done else member.asks)
-                if not analyses.refusal(analyses.get(name), member.run)]  # fmt: skip
-        took = [analyses.seconds(analyses.get(name), member.run, analyses.get(name).params(**settings)) for name, settings in left]
-        took += [] if done else [training(member.run)]
-        timed &= None not in took
-        seconds += sum(one or 0.0 for one in took)
-        nets, asks = nets + (not done), asks + len(left)
-        size += RESULT_BYTES * len(left) + (0 if done else SNAPSHOTS * BYTES * _parameters(member.run))
-    if not study.ended(setting) and (more := study.rows(setting) - len(members)) > 0:
-        each = training(members[0].run)
-        timed &= each is not None
-        seconds, nets, asks = seconds + more * (each or 0.0), nets + more, asks + more * len(members[0].asks)
-    shared = sum(member.run.id in known and store.final(member.run.id) is not None for member in members)
-    return Cost(nets=nets, shared=shared, measurements=asks, seconds=seconds if timed else None, bytes=int(size))
+    more = 0 if study.ended(setting) else study.rows(setting) - len(members)
+    each = [_cost(member, known) for member in members] + more * [_cost(members[-1], known)]
+    seconds = [one.seconds for one in each]
+    return Cost(
+        nets=sum(one.nets for one in each), shared=sum(one.shared for one in each), measurements=sum(one.measurements for one in each),
+        seconds=None if None in seconds else float(sum(filter(None, seconds))), bytes=sum(one.bytes for one in each),
+    )  # fmt: skip
+
+
+def _cost(member: Member, known: dict[str, Run]) -> Cost:
+    """What a net of a study would still take."""
+    run = member.run
+    done = run.id in known and store.final(run.id) is not None
+    left = answerable(run, member.asks) if done else [ask for ask in member.asks if not analyses.refusal(analyses.get(ask[0]), run)]
+    took = [analyses.seconds(analyses.get(name), run, analyses.get(name).params(**settings)) for name, settings in left]
+    took += [] if done else [training(run)]
+    return Cost(
+        nets=int(not done), shared=int(done), measurements=len(left), seconds=None if None in took else sum(filter(None, took)),
+        bytes=RESULT_BYTES * len(left) + (0 if done else SNAPSHOTS * BYTES * _parameters(run)),
+    )  # fmt: skip
 
 
 def _parameters(run: Run) -> int:
@@ -166,9 +180,7 @@ def _parameters(run: Run) -> int:
 
 def training(run: Run) -> float | None:
     """About how long a training takes here [s]; None if none was ever timed."""
-    speed, recipe = timing.train_speed(run.plan, run.image_size), from_dict(run.recipe)
+    speed, recipe = timing.train_speed(parse(run.arch), run.image_size), from_dict(run.recipe)
     if speed is None:
         return None
-    whole = data.get(run.data).train_n
-    images = min(whole * run.fraction, run.limit or np.inf)
-    return float(images * recipe.total_epochs * (2 if recipe.sam else 1) / speed[0])
+    return float(images_of(run) * recipe.total_epochs * (2 if recipe.sam else 1) / speed[0])

@@ -1,7 +1,11 @@
 """A figure as the lab shows it: the picture, and under it what, n, seed, caveat and Table · CSV · SVG · Copy link."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
+from html import escape
+from math import ceil
+from textwrap import wrap
 from typing import Any
 
 import altair as alt
@@ -15,13 +19,22 @@ from pages.ui.copylink import copy_link
 from pages.ui.draw import draw
 
 Draw = Callable[[str], Any]
+#: A file with several charts: the most in a row, the width of a row, what axes take of a chart's, the gap between charts [px].
+MOST, WIDE, AXIS, GAP = 3, 1080, 52, 16
+#: px: a file is no narrower, for its words; a row that long names would make wider is parted
+NARROWEST, WIDEST = 620, 1200
+#: where a chart asks whether the screen is so narrow that panels stand one under the other and each needs its ticks
+_NARROW = "windowSize()[0] < 640"
+#: how a heading is kept to its panel
+_CUT = '"limit": {"expr": "width + 8"}'
+_OF_ID = re.compile(r'(\bid="|url\(#|href="#)')
 
 
 def panels(charts: Sequence[Draw], takeaway: str, foot: str, table: pd.DataFrame, name: str, key: str) -> None:
     """Charts side by side (one under the other on a phone) with one foot line; the caller gives them one y range.
 
     `charts` are `chart(theme)`, undressed; the takeaway is also the alt text; `table` holds the numbers behind the picture, `name`
-    becomes the file name of downloads.  In the SVG the same charts stand in one row.
+    becomes the file name of downloads.
     """
     facts = table.to_csv(index=False)
     for number, (column, chart) in enumerate(zip(st.columns(len(charts), gap="medium"), charts, strict=True)):
@@ -31,69 +44,103 @@ def panels(charts: Sequence[Draw], takeaway: str, foot: str, table: pd.DataFrame
     foot_line(foot, table, name, key, lambda: svg_file(charts, takeaway, foot))
 
 
-def beside(charts: Sequence[Any], panel_width: int = 290) -> dict[str, Any]:
-    """Charts in one row as a Vega-Lite specification for a file; selections are dropped, a file cannot be clicked."""
-    specs, datasets = [], {}
-    with alt.data_transformers.enable("default", max_rows=None):
-        for chart in charts:
-            spec = chart.properties(width=panel_width).to_dict()
-            datasets |= spec.pop("datasets", {})
-            specs.append({key: value for key, value in _without_params(spec).items() if key not in ("$schema", "config")})
-    return {"$schema": alt.SCHEMA_URL, "hconcat": specs, "datasets": datasets}
-
-
-def _without_params(spec: Any) -> Any:
-    if isinstance(spec, dict):
-        return {key: _without_params(value) for key, value in spec.items() if key != "params"}
-    return [_without_params(item) for item in spec] if isinstance(spec, list) else spec
-
-
 def svg_file(charts: Draw | Sequence[Draw], title: str, foot: str) -> bytes:
-    """The figure (or several in a row) as a file that stands alone: on white, its title above, its caveats below."""
-    drawn = [chart("light") for chart in ([charts] if callable(charts) else charts)]
-    if len(drawn) > 1:
-        spec, width = beside(drawn), 150
-    else:
-        with alt.data_transformers.enable("default", max_rows=None):
-            spec, width = drawn[0].to_dict(), 78
-    spec["title"] = {
-        "text": _lines(parts.spoken(title), width),
-        "fontSize": 15,
-        "fontWeight": 600,
-        "color": look.LIGHT["ink"],
-        "offset": 18,
-    }
-    spec["config"] = look.config("light")
-    return _with_foot(look.to_svg(spec), _lines(parts.spoken(foot), 110 if len(drawn) == 1 else 190)).encode()
+    """The figure as a file that stands alone: on white, its title above, its caveats below; several charts in one row or in rows.
+
+    Each chart is drawn for itself and put beside the others: in one specification they would share their scales.
+    """
+    specs = [_spec(chart) for chart in ([charts] if callable(charts) else charts)]
+    return _framed(*_laid_out(lambda most: _in_rows(specs, most)), title, foot)
 
 
-def _lines(text: str, width: int) -> list[str]:
-    lines, line = [], ""
-    for word in text.split():
-        if len(line) + len(word) + 1 > width and line:
-            lines.append(line)
-            line = word
+def svg_rows(rows: Sequence[Sequence[Draw]], title: str, foot: str) -> bytes:
+    """As `svg_file`, of charts whose rows are given; a row of too many is parted."""
+    specs = [[_spec(chart) for chart in row] for row in rows]
+    return _framed(*_laid_out(lambda most: [part for row in specs for part in _even(row, most)]), title, foot)
+
+
+def _spec(chart: Draw) -> str:
+    with alt.data_transformers.enable("default", max_rows=None):
+        spec = json.dumps(chart("light").to_dict() | {"config": look.config("light")})
+    return spec.replace(_CUT, '"limit": 0')  # where a name has to fit a column of the page, a file makes room
+
+
+def _in_rows(specs: list[str], most: int) -> list[list[str]]:
+    """One row if all fit; else panels that leave their ticks to the first stay with it, as on the page, and the rest is dealt evenly."""
+    if len(specs) <= most:
+        return [specs]
+    groups: list[list[str]] = []
+    for spec in specs:
+        if groups and _NARROW in spec:
+            groups[-1].append(spec)
         else:
-            line = f"{line} {word}".strip()
-    return [*lines, line]
+            groups.append([spec])
+    return [row for group in ([specs] if len(groups) == len(specs) else groups) for row in _even(group, most)]
 
 
-def _with_foot(svg: str, lines: list[str]) -> str:
-    """The drawing made taller by the foot line's height, with the foot line in it."""
-    size = re.search(r'<svg[^>]*?width="([\d.]+)" height="([\d.]+)" viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
-    if not size or not "".join(lines):
-        return svg
-    width, height = float(size[3]), float(size[4])
-    taller = height + 10 + 16 * len(lines)
-    head = size[0].replace(f'height="{size[2]}"', f'height="{taller:g}"').replace(f'0 0 {size[3]} {size[4]}"', f'0 0 {size[3]} {taller:g}"')
-    safe = [line.replace("&", "&amp;").replace("<", "&lt;") for line in lines]
-    words = "".join(f'<tspan x="4" dy="16">{line}</tspan>' for line in safe)
-    font = look.SANS.replace('"', "'")
-    text = f'<text y="{height + 2:g}" font-family="{font}" font-size="12" fill="{look.LIGHT["muted"]}">{words}</text>'
-    back = f'<rect width="{width:g}" height="{taller:g}" fill="{look.LIGHT["bg"]}"/>'
-    start = svg.index(size[0])
-    end = svg.index(">", start + len(size[0]) - 1) + 1
-    return svg[:start] + head + svg[start + len(size[0]) : end] + back + svg[end : svg.rindex("</svg>")] + text + "</svg>"
+def _even(charts: list[str], most: int) -> list[list[str]]:
+    across = ceil(len(charts) / ceil(len(charts) / most))
+    return [charts[first : first + across] for first in range(0, len(charts), across)]
+
+
+def _laid_out(rows: Callable[[int], list[list[str]]]) -> tuple[str, float, float]:
+    """(SVG, width, height) of specifications in `rows(most in a row)`: as many in a row as a file has room for."""
+    for most in range(MOST, 1, -1):
+        if (drawn := _composed(rows(most)))[1] <= WIDEST:
+            return drawn
+    return _composed(rows(1))
+
+
+def _composed(rows: Sequence[Sequence[str]]) -> tuple[str, float, float]:
+    """The same of given rows; plots of a row start at one height, and one alone in its row takes all of it."""
+    most, several = max(map(len, rows)), sum(map(len, rows)) > 1
+    body, down, widest = "", 0.0, 0.0
+    for row in rows:
+        across = 1 if len(row) == 1 else most
+        plot = (WIDE - AXIS * across - GAP * (across - 1)) / across if several else None
+        drawn = [look.to_svg(_sized(spec, plot, first=not place)) for place, spec in enumerate(row)]
+        measures = [_measures(one) for one in drawn]
+        top, right = max(origin for *_, origin in measures), 0.0
+        for one, (width, _, origin) in zip(drawn, measures, strict=True):
+            own = _OF_ID.sub(rf"\g<1>c{len(body)}-", one)
+            body += own.replace("<svg ", f'<svg x="{right:g}" y="{down + top - origin:g}" ', 1)
+            right += width + GAP
+        down += max(top - origin + height for _, height, origin in measures) + GAP
+        widest = max(widest, right - GAP)
+    return body, widest, down - GAP
+
+
+def _sized(spec: str, plot: float | None, *, first: bool) -> dict[str, Any]:
+    """The specification with its plot so wide [px]; the first of a row shows its ticks even if the page would not."""
+    found = json.loads(spec.replace(_NARROW, "true") if first else spec)
+    return found if plot is None else found | {"width": plot}
+
+
+def _measures(svg: str) -> tuple[float, float, float]:
+    """Width, height and where the plot begins from above [px]."""
+    size, origin = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg), re.search(r'transform="translate\(-?[\d.]+,(-?[\d.]+)\)"', svg)
+    assert size and origin
+    return float(size[1]), float(size[2]), float(origin[1])
+
+
+def _framed(drawn: str, width: float, height: float, title: str, foot: str) -> bytes:
+    """The drawing with its title above and its caveats below, wrapped to its width [px]."""
+    width = max(width, NARROWEST)
+    # room for the widest of the usual fonts: which one draws the words is the reader’s choice
+    above, below = wrap(parts.spoken(title), int(width / 9)), wrap(parts.spoken(foot), int(width / 6.6))
+    down = 28 + 20 * len(above)
+    tall = down + height + 24 + 16 * len(below)
+
+    def lines(said: list[str], y: float, step: int, dress: str) -> str:
+        return "".join(f'<text x="16" y="{y + step * i:g}" {dress}>{escape(line)}</text>' for i, line in enumerate(said))
+
+    head = lines(above, 30, 20, f'font-size="15" font-weight="600" fill="{look.LIGHT["ink"]}"')
+    end = lines(below, down + height + 22, 16, f'font-size="12" fill="{look.LIGHT["muted"]}"')
+    size, font = f'width="{width + 32:g}" height="{tall:g}" viewBox="0 0 {width + 32:g} {tall:g}"', look.SANS.replace('"', "'")
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="{font}"><rect width="100%" height="100%" fill="{look.LIGHT["bg"]}"/>'
+        f'{head}<svg x="16" y="{down}" width="{width:g}" height="{height:g}">{drawn}</svg>{end}</svg>'
+    ).encode()
 
 
 def foot_line(foot: str, table: pd.DataFrame, name: str, key: str, svg: Callable[[], bytes] | None = None) -> None:

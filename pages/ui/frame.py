@@ -15,7 +15,7 @@ ICON = str(_UI / "icon.png")
 LOGO = str(_UI / "logo.png")
 #: section -> (file stem, title, what the menu says); the address of a page is its file stem
 SECTIONS: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "": (("start", "Start", "What this is, trained nets, one picture"),),
+    "": (("start", "Start", "What this is, which claims hold, trained nets"),),
     "Make": (
         ("build", "Build", "Change a net block by block"),
         ("train", "Train", "Train it, watch it learn"),

@@ -215,6 +215,9 @@ def _step(job: jobs.Job, step: str) -> None:
     """The one next useful button of an ended job."""
     if step == "open" and (dataset := jobwords.images_of(job)):
         st.button("Open", key=f"open_{job.id}", type="tertiary", on_click=_ask, args=("data", {"d": dataset}), help="Look at its images")
+    elif step == "open" and job.task == "study":
+        query = {"study": str(job.args.get("study", ""))}
+        st.button("Open", key=f"open_{job.id}", type="tertiary", on_click=_ask, args=("train", query), help="Look at its nets")
     elif step == "open" and (run := jobwords.run_of(job)):
         page, what, query = jobwords.shown_on(job)
         st.button("Open", key=f"open_{job.id}", type="tertiary", on_click=_open, args=(run.id, page, query), help=what)

@@ -221,7 +221,7 @@ def finished(run: Run) -> str:
 def next_step(job: jobs.Job, everything: Sequence[jobs.Job]) -> str:
     """What is most useful now that a job has ended: `open`, `resume`, `log`, the smaller batch as a number, or ""."""
     if job.state == "succeeded":
-        return "open" if run_of(job) is not None or images_of(job) else ""
+        return "open" if run_of(job) is not None or images_of(job) or job.task == "study" else ""
     if job.state == "failed" and job.cause == "exception":
         return "log"
     if job.cause in OUT_OF_MEMORY and (smaller := plan.halved(job)) is not None:
