@@ -252,7 +252,7 @@ def check(arch: Architecture) -> None:
             )
         for j, letter in enumerate(stage.letters, 1):
             if letter == "g" and (i == 1 or j > 1):
-                raise SpecError(f"Stage {i}, unit {j} is a patch merging; it can only be the first unit of stage 2, 3, …")
+                raise SpecError(f"Stage {i}, unit {j} is a patch merging; it can only be the first unit of a stage after the first.")
             if BLOCKS[letter].kind == "msa":
                 _check_heads(arch, stage, i)
         width = stage.width

@@ -104,10 +104,13 @@ def seconds(analysis: Analysis, run: Run, params: Any) -> float | None:
 
 
 def there(run: Run, params: Any) -> int:
-    """How many images a question about a run can be asked of; 0 if the set is not here."""
+    """How many images a question about a run can be asked of; 0 if the set is not here, or a folder that would have to be listed."""
     on = getattr(params, "on", "test")
+    chosen = run.data if on in ("test", "train") else on
+    if chosen.startswith("folder:"):
+        return 0
     try:
-        images = data.get(run.data if on in ("test", "train") else on)
+        images = data.get(chosen)
     except DataError:  # whoever measures is told so
         return 0
     if on != "train":

@@ -20,6 +20,11 @@ CSS = f"""<style>
 [data-testid="stSidebarUserContent"] :has(> * > .st-key-side_foot){{flex:1}}
 .st-key-side_foot,:has(> .st-key-side_foot):not([data-testid="stVerticalBlock"]){{margin-top:auto}}
 [data-testid="stSidebarNavLink"] p{{font-size:15px}}
+@media (min-width:769px){{[data-testid="stSidebarNavLink"]{{height:26px;min-height:26px;margin-top:1px;margin-bottom:1px}}
+[data-testid="stSidebarNav"] li{{height:28px}}[data-testid="stSidebarNav"] ul{{gap:0}}
+[data-testid="stNavSectionHeader"]{{margin-top:1px;margin-bottom:0}}
+[data-testid="stSidebarUserContent"]{{padding-top:4px!important;padding-bottom:10px!important}}
+[data-testid="stSidebarUserContent"] [data-testid="stVerticalBlock"]{{gap:10px}}}}
 [data-testid="stNavSectionHeader"] p{{font-size:12px;font-weight:600;color:var(--lab-muted)}}
 [data-testid="stMain"] h1{{{_TYPE["h1"]};letter-spacing:-.018em;padding:0;text-wrap:balance}}
 .lab-over{{{_TYPE["foot"]};font-weight:500;color:var(--lab-muted);margin-bottom:4px}}
