@@ -10,7 +10,7 @@ import pytest
 
 from core import store
 from core.analyses import band_noise, calibration, corruption, fourier, hessian, landscape, lesion
-from core.claims import gain_words, gains, profiles
+from core.claims import alike, gain_words, gains, profiles
 from core.claims.gains import APART, BY_IMAGE, Gain
 from core.claims.judge import Effect
 from core.claims.nets import Net
@@ -239,15 +239,15 @@ def like(net: Net, final: dict[str, Any] | None = None, **changes: Any) -> Net:
 
 def test_what_is_unlike_is_said(nets: dict[str, Net]) -> None:
     a = nets["ResNet-mini"]
-    assert gains.unlike(a, nets["AlterNet-mini"]) == []
+    assert alike.unlike(a, nets["AlterNet-mini"]) == []
     other = like(a, {"n_train": 1000, "steps": 50}, recipe={**a.run.recipe, "lr": 0.5, "name": "else"}, seed=4)
-    assert gains.unlike(a, other) == [
+    assert alike.unlike(a, other) == [
         "60,000 and 1,000 training images", f"another recipe (lr {a.run.recipe['lr']} against 0.5)",
         f"{a.final['steps']:,} and 50 steps of training",
     ]  # fmt: skip
-    assert "other images" in gains.unlike(a, like(a, data="cifar10"))[0]
-    assert gains.unlike(a, like(a, data="fashion")) == []  # a part of the same images, tested on all
-    assert gains.unlike(a, like(a, data="gone:x"))[0] == "other images (Fashion-MNIST and gone:x), so no difference is shown"
+    assert "other images" in alike.unlike(a, like(a, data="cifar10"))[0]
+    assert alike.unlike(a, like(a, data="fashion")) == []  # a part of the same images, tested on all
+    assert alike.unlike(a, like(a, data="gone:x"))[0] == "other images (Fashion-MNIST and gone:x), so no difference is shown"
 
 
 def test_other_images_leave_no_difference(nets: dict[str, Net]) -> None:
