@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from core import analyses, presets, store  # noqa: E402
+from core import analyses, presets, store, studies  # noqa: E402
 from core.__main__ import arguments, asked_run  # noqa: E402
 from core.run import Run  # noqa: E402
 
@@ -38,6 +38,8 @@ JUDGED = [("hessian", {"phase": phase, "images": 640}) for phase in ("warmup", "
 #: what pages show besides, of nets that come with their weights
 SHOWN = [("hessian", {"phase": phase}) for phase in ("init", "third", "twothirds")]
 SHOWN += [("landscape", {"along": "line"}), ("landscape", {"along": "curvature", "reach": 0.5})]
+#: images of the mini studies that come along, results without weights
+STUDIES = [("fashion", tuple(studies.catalogue())), ("cifar10", ("few_images", "few_images_vit", "placement", "buildup"))]
 
 
 def main(words: list[str]) -> int:
@@ -76,6 +78,21 @@ def commands(everything: bool = False) -> Iterator[list[str]]:
         if seed == 0 and share == 1:
             for run in runs:
                 yield from measures(run, [name for name in analyses.catalogue() if name not in (*CLAIMED, "hessian")], SHOWN)
+    for images, names in STUDIES:
+        for name in names:
+            yield from study(name, studies.Setting(data=images), everything)
+
+
+def study(name: str, setting: studies.Setting, everything: bool) -> Iterator[list[str]]:
+    """A study that is not done, and those of its runs that are not in checkpoints/; one that grows has its runs once it went on."""
+    one = studies.get(name)
+    members = one.members(setting)
+    shipped = [all(answered(member.run, *ask) for ask in member.asks) for member in members]
+    if everything or not all(shipped) or not one.ended(setting):
+        yield ["study", name, "--data", setting.data]
+    for member in one.members(setting):
+        if everything or not all(answered(member.run, *ask) for ask in member.asks):
+            yield ["export", member.run.id, "--to", str(store.shipped_root()), "--no-weights"]
 
 
 def measures(run: Run, usual: Iterable[str], others: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[list[str]]:

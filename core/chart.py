@@ -117,6 +117,28 @@ def config(theme: str = "light", scale: float = 1.0) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def for_talk(spec: dict[str, Any], theme: str, type_: float, tall: float, highest: float) -> dict[str, Any]:
+    """A specification for a room: type `type_` times as large, its own marks too, plots `tall` times as high up to `highest` px."""
+    grown = _grown(spec, type_)
+    for one in (grown, grown.get("spec", {})):
+        if isinstance(one.get("height"), int | float):
+            one["height"] = max(one["height"], min(round(one["height"] * tall), highest))
+    return {**grown, "config": config(theme, type_)}
+
+
+#: what grows with the type of a chart
+_TYPED = {
+    "fontSize", "labelFontSize", "titleFontSize", "subtitleFontSize", "titlePadding", "labelPadding", "lineHeight", "titleX", "dx", "dy",
+}  # fmt: skip
+
+
+def _grown(part: Any, by: float) -> Any:
+    if isinstance(part, dict):
+        return {key: value * by if key in _TYPED and isinstance(value, int | float) else value if key == "datasets" else _grown(value, by)
+                for key, value in part.items()}  # fmt: skip
+    return [_grown(one, by) for one in part] if isinstance(part, list) else part
+
+
 def unit_shape(kind: str, form: str = "", resampling: bool = False) -> str:
     """The Vega path of a unit's mark: its outline says how far the unit reaches."""
     if kind == "msa":

@@ -1,13 +1,14 @@
-"""The build-up rule for nets of convs and MSAs, as hints.
+"""The build-up rule for nets of convs and MSAs: the next place that it takes, and hints.
 
 Replace convs by MSA alternately from the end of the last stage; then go on at the end of the stage before (the
 paper's build-up rule for AlterNet).  A hint never forbids: it says what the rule would do, and offers that.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from core.edit import attention_letter, choices, conv_letter, set_unit
+from core.edit import attention_letter, conv_letter, refusal, set_unit
 from core.spec import BLOCKS, Architecture
 
 
@@ -74,7 +75,7 @@ def _against(arch: Architecture, image_size: int, stage: int, index: int, why: s
     )
     last = len(arch.stages)
     wanted = stage if kinds(arch, stage)[-1] != "msa" else last
-    target = next_place(cleared, image_size, wanted) or next_place(cleared, image_size)
+    target = next_place(cleared, image_size, [wanted]) or next_place(cleared, image_size)
     if target is None or target == (stage, index):
         return Hint(title="Against the build-up rule.", text=text)
     letter = attention_letter(arch, image_size, target[0])
@@ -85,12 +86,12 @@ def _against(arch: Architecture, image_size: int, stage: int, index: int, why: s
     return Hint(title="Against the build-up rule.", text=text, action=action, after=after, place=place)
 
 
-def next_place(arch: Architecture, image_size: int, stage: int = 0) -> tuple[int, int] | None:
-    """(stage, unit) of the next conv that the rule turns into MSA, in one stage or, from the last on, in any."""
-    for number in [stage] if stage else range(len(arch.stages), 0, -1):
-        here = kinds(arch, number)
-        for index in range(len(here), 0, -1):
-            if _alternates(here, index) and not choices(arch, image_size, number, index)[attention_letter(arch, image_size, number)]:
+def next_place(arch: Architecture, image_size: int, stages: Sequence[int] = ()) -> tuple[int, int] | None:
+    """(stage, unit) of the next conv that the rule turns into MSA, in `stages` as ordered or, from the last on, in any."""
+    for number in stages or range(len(arch.stages), 0, -1):
+        here, letter = kinds(arch, number), attention_letter(arch, image_size, number)
+        for index in range(len(here), 1, -1):  # a stage begins with a conv
+            if _alternates(here, index) and not refusal(arch, image_size, number, index, letter):
                 return number, index
     return None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from core import words
 from core.errors import SpecError, StoreError, TrainError
 from core.io import digest
 from core.outline import Outline
@@ -114,3 +115,11 @@ class Run:
             return cls(**values)
         except TrainError as error:
             raise StoreError(str(error)) from None
+
+
+def title(run: Run, unnamed: str = "Yours") -> str:
+    """The name of a net on screen; a seed other than 0 and a part of the images are said."""
+    extra = [f"seed {run.seed}"] if run.seed else []
+    extra += [f"{words.percent(run.fraction, 0)} of the images"] if run.fraction < 1 else []
+    name = run.name or name_of(run.arch) or unnamed
+    return f"{name} ({', '.join(extra)})" if extra else name

@@ -1,6 +1,8 @@
 """Numbers as a reader expects them: one way to write a percentage, a duration, a signed change."""
 
+import re
 from collections.abc import Sequence
+from html import escape
 
 MINUS = "−"
 NOTHING = "–"
@@ -63,3 +65,8 @@ def seq(parts: Sequence[str], last: str = "and") -> str:
     """`a`, `a and b`, `a, b and c`."""
     items = list(parts)
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {last} {items[-1]}" if items else ""
+
+
+def rich(text: str) -> str:
+    """A sentence as HTML: **words** become bold, all else is escaped, a number stays with its percent sign."""
+    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", re.sub(r"(\d) %", "\\1\u00a0%", escape(text)))

@@ -31,7 +31,7 @@ def main(folder: str | Path) -> int:
     job = attempt.parent.parent
     asked = record.load(job / "job.json")
     if "task" not in asked or not attempt.name.isdecimal() or os.environ.get(processes.MARK) != str(attempt):
-        raise JobError("A worker is started by the queue, not by hand. Resume the job instead.")
+        raise JobError("A worker is started by the queue, not by hand. Let the job go on instead.")
     processes.die_with_parent()
     rank = int(os.environ.get("RANK", "0"))
     context = Context(job, int(attempt.name), rank)

@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from core import analyses, io, jobs, words
-from core.claims import gain_words, gains, profiles
+from core.claims import alike, gain_words, gains, profiles
 from core.claims.gains import MEASURES, Gain
 from core.claims.nets import Net
 from core.claims.profiles import Profile
@@ -74,15 +74,15 @@ def body(head: Head, runs: Sequence[Run], of: str) -> None:
         parts.take(takeaway)
         for more in [*said[1:], *([counted(found)] if of == "all" else [])]:
             parts.sub(more)
-        if reasons := gains.unlike(a, b):
-            ends = "A difference may be of that." if gains.same_images(a, b) else "Their numbers do not compare."
+        if reasons := alike.unlike(a, b):
+            ends = "A difference may be of that." if alike.same_images(a, b) else "Their numbers do not compare."
             states.note(f"**{one} and {other} differ in more than their units**: {'; '.join(reasons)}. {ends}")
     if of == "all":
         asked = summary(nets, [named[net.run.id] for net in nets], found)
     elif of == "cka":
-        asked = compare_figure.show_likeness(nets, named, takeaway, foot(of, nets, None)) if gains.same_images(a, b) else []
+        asked = compare_figure.show_likeness(nets, named, takeaway, foot(of, nets, None)) if alike.same_images(a, b) else []
     else:
-        profile = profiled(of, a, b) if gains.same_images(a, b) else None
+        profile = profiled(of, a, b) if alike.same_images(a, b) else None
         asked = compare_figure.show(of, nets, named, profile, takeaway, foot(of, nets, profile))
     measured.watch(asked)
 
@@ -122,7 +122,7 @@ def _stamp(*nets: Net) -> str:
 
 def nothing(of: str, a: Net, b: Net, one: str, other: str, found: Sequence[Gain]) -> str:
     """In place of the takeaway where there is no difference to tell."""
-    if not gains.same_images(a, b):
+    if not alike.same_images(a, b):
         return f"{one} and {other} see **other images**, so they stand side by side without a difference."
     if of == "cka":
         return f"How alike {one} and {other} see has **not been measured yet**."

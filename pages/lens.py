@@ -17,7 +17,7 @@ from core.errors import LabError
 from core.frames import KEPT, LONGEST_QUESTION
 from core.metrics import lens
 from core.run import Run
-from pages.ui import address, figure, focus, lens_upload, lens_view, lens_words, measured, parts, pickers, states
+from pages.ui import address, figure, focus, lens_upload, lens_view, lens_words, measured, parts, pickers, states, tour
 from pages.ui.lens_view import Lane, View
 
 QUESTION = "What does each net see in this image?"
@@ -73,7 +73,9 @@ def desk(nets: list[Run], others: list[Run], loading: bool) -> None:
     with states.guard():
         head = st.container()
         take_link(nets[0])
-        source, kind, strength = controls()
+        row = st.container(horizontal=True, vertical_alignment="bottom")
+        with row:
+            source, kind, strength = controls()
         picture, about = (sample(nets[0]), "") if source == "sample" else own(nets[0], source)
         view = seen(nets, picture, kind, strength, loading) if picture is not None else None
         if source == "sample":
@@ -85,6 +87,8 @@ def desk(nets: list[Run], others: list[Run], loading: bool) -> None:
                 parts.sub(f"{names}: trained on other images, so not asked here.")
         write(source, kind, strength)
         if view:
+            with row:
+                snap(view)
             shown(view, about)
 
 
@@ -133,11 +137,10 @@ def controls() -> tuple[str, str, float]:
     for key, value, known in (("lens_source", "sample", SOURCES), ("lens_kind", "low", KINDS), ("lens_strength", 0.1, STRENGTHS)):
         if chosen.get(key) not in known:
             chosen[key] = value
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.segmented_control("Image", list(SOURCES), format_func=SOURCES.get, required=True, key="lens_source", on_change=_moved, **KEEP)
-        st.segmented_control("Filter", list(KINDS), format_func=KINDS.get, required=True, key="lens_kind", on_change=_moved, **KEEP)
-        if chosen["lens_kind"] == "noise":
-            st.segmented_control("Strength", list(STRENGTHS), required=True, key="lens_strength", on_change=_moved, **KEEP)
+    st.segmented_control("Image", list(SOURCES), format_func=SOURCES.get, required=True, key="lens_source", on_change=_moved, **KEEP)
+    st.segmented_control("Filter", list(KINDS), format_func=KINDS.get, required=True, key="lens_kind", on_change=_moved, **KEEP)
+    if chosen["lens_kind"] == "noise":
+        st.segmented_control("Strength", list(STRENGTHS), required=True, key="lens_strength", on_change=_moved, **KEEP)
     return chosen["lens_source"], chosen["lens_kind"], chosen["lens_strength"]
 
 
@@ -258,10 +261,19 @@ def shown(view: View, about: str) -> None:
         twin(view, step)
 
 
+def snap(view: View) -> None:
+    """To the next step at which a net changes its mind; after the last, to the first."""
+    step, turns = view.near(st.session_state.get("lens_at", AT)), view.flips()
+    onward = next((i for i in turns if i > step), turns[0] if turns else step)
+    st.space("stretch")
+    st.button("Snap to next flip", key="lens_flip", disabled=not turns, on_click=lambda: put(view, onward))
+
+
 def put(view: View, step: int) -> None:
     """Moves the lens to a step; for callbacks."""
     st.session_state["lens_at"] = lens.at(view.kind, view.steps[step])
     address.moved("step")
+    tour.did("lens")
 
 
 def twin(view: View, step: int) -> None:
@@ -272,9 +284,6 @@ def twin(view: View, step: int) -> None:
         lens_view.WHAT[view.kind], range(len(places)), format_func=lambda i: lens_view.pi(places[i]), key="l_step",
         on_change=lambda: put(view, st.session_state["l_step"]),
     )  # fmt: skip
-    turns = view.flips()
-    onward = next((i for i in turns if i > step), turns[0] if turns else step)
-    st.button("Next flip", key="lens_flip", disabled=not turns, on_click=lambda: put(view, onward))
     caption, _ = lens_view.captions(view.kind, view.steps[step])
     said = [f"**{lane.title}**: {lane.answers[step]}, {lens_view.said(view, lane, step)}" for lane in view.lanes]
     picture = png(filtered(view, step))

@@ -15,7 +15,7 @@ from core.ribbon import describe
 from core.run import Run
 from core.spec import Unit
 from core.unit import stays_on
-from pages.ui import address, bars, figure, flips, focus, measured, parts, pickers, states, toll
+from pages.ui import address, bars, figure, flips, focus, measured, parts, pickers, states, toll, tour
 from pages.ui.draw import draw
 from pages.ui.measured import Answer, Asked
 
@@ -148,6 +148,13 @@ def put_off(run: Run, units: list[str], pressed: str = "") -> None:
         focus.put(f"{run.id}~{pressed}")
 
 
+def press(run: Run, units: list[str], pressed: str = "") -> None:
+    """What the visitor does with a unit: switches exactly these off."""
+    put_off(run, units, pressed)
+    if units:
+        tour.did("lesion")
+
+
 def take_link(run: Run, slots: tuple[Unit, ...], fixed: dict[str, str]) -> str:
     """Takes the units of a link over; a sentence if the link names some that cannot be switched off here, else ""."""
     known = [slot.id for slot in slots]
@@ -191,7 +198,7 @@ def desk(
         with places["ribbon"]:
             bars.bars(
                 slots, found, fixed, off(run), focus=unit, key="lesion_bars", net=run.id, pale=bool(answer and answer.stale),
-                on_press=lambda units, pressed: put_off(run, [i for i in known if i in units], pressed),
+                on_press=lambda units, pressed: press(run, [i for i in known if i in units], pressed),
             )  # fmt: skip
             # always there: an element that came and went would close the expander below
             parts.sub(f"**{describe(known[unit])}.** {lesion.describe(answer.table, unit) if answer else ''}")
@@ -233,7 +240,7 @@ def twin(run: Run, known: dict[str, Unit], fixed: dict[str, str]) -> None:
             selection_mode="multi",
             format_func=lambda unit: f"{known[unit].stage}.{known[unit].index} {spec.WORDS[known[unit].letter]}",
             key="l_off",
-            on_change=lambda: put_off(run, [unit for unit in known if unit in st.session_state["l_off"]]),
+            on_change=lambda: press(run, [unit for unit in known if unit in st.session_state["l_off"]]),
         )
 
 
@@ -250,7 +257,7 @@ def foot(run: Run, answer: Answer, slots: tuple[Unit, ...]) -> None:
 
     def file() -> bytes:
         kept = {slot.id: "stays" for slot in slots if stays_on(slot)}
-        return bars.file(bars.drawing(slots, costs(answer), kept, off=off(run), paint=chart.LIGHT), said, caveats)
+        return figure.framed(bars.drawing(slots, costs(answer), kept, off=off(run), paint=chart.LIGHT), said, caveats)
 
     figure.foot_line(caveats, table, f"lesion-{run.id}", "lesion", file)
 

@@ -22,6 +22,7 @@ from pages.ui import (
     pickers,
     report_offer,
     states,
+    tour,
     verdict_found,
     verdict_missing,
     verdict_rows,
@@ -108,6 +109,7 @@ def _toggle(claim_id: str) -> None:
     opened = st.session_state.get("scorecard_open", [])
     st.session_state["scorecard_open"] = [one for one in opened if one != claim_id] if claim_id in opened else [*opened, claim_id]
     address.moved("claim")
+    tour.did("scorecard")
 
 
 @st.fragment

@@ -14,7 +14,7 @@ from core.claims import CLAIMS
 from core.run import Run
 from core.size import count
 from core.spec import layout
-from pages.ui import parts, pickers, states, verdict_found, verdict_rows, verdict_words
+from pages.ui import parts, pickers, states, tour, verdict_found, verdict_rows, verdict_words
 from pages.ui.verdict_found import Found
 
 _CLAIM = "A paper says that attention and convolution do opposite things."
@@ -45,11 +45,14 @@ def _basis(found: Found) -> str:
     return f"{verdict_words.nets_said(found)[0].upper()}{verdict_words.nets_said(found)[1:]}, trained on {pickers.set_title(found.data)}."
 
 
-def _ways() -> None:
+def _ways(toured: bool = False) -> None:
+    """Three ways on; the tour is one of them where there are results for it to show."""
     with st.container(horizontal=True, key="start_ways"):
-        if st.button("Build your own net", key="way_build", type="primary"):
+        if toured:
+            st.button("Take the tour, 3 minutes", key="way_tour", type="primary", on_click=tour.begin)
+        if st.button("Build your own net", key="way_build", type="secondary" if toured else "primary"):
             frame.go("build")
-        if frame.exists("train") and st.button("Train a net", key="way_train"):
+        if not toured and st.button("Train a net", key="way_train"):
             frame.go("train")
         if frame.exists("lens") and st.button("Put an image under the Lens", key="way_lens"):
             frame.go("lens")
@@ -113,7 +116,7 @@ def _page() -> None:
     found = verdict_found.headlines() if nets else None
     if found:
         parts.take(f"{_CLAIM} {verdict_words.opening(found)}")
-        _ways()
+        _ways(toured=True)
         _verdicts(found)
     else:
         parts.take(f"{_CLAIM} Build nets of both, train them on real images, and see **which claims hold**.")

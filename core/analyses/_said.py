@@ -61,25 +61,25 @@ def takeaway(found: Mapping[str, Found], radius: float = 0.4) -> str:
         rises |= {net: value} if np.isfinite(value) else {}
     if not rises:
         lost = radius and all(np.isfinite(arrays["ring_diverged"]).any() for _, arrays, _ in found.values())
-        none = f"Around the trained weights, **{words.seq(list(found))}’s loss is no number**{_of_diverged(found)}."
-        return none if lost else "The loss around the trained weights is **not measured yet**."
+        none = f"Around the weights, **{words.seq(list(found))}’s loss is no number**{_of_diverged(found)}."
+        return none if lost else "The loss around the weights is **not measured yet**."
     gone = _of_diverged({net: found[net] for net in rises})
     flat, steep = min(rises, key=rises.__getitem__), max(rises, key=rises.__getitem__)
     if flat == steep:
         value, low, high, _ = rings_of(found[flat], radius)
         said = f"{_changes(value)} at {radius:g} of a step** ({_over(found[flat])}: {words.plain(low)} to {words.plain(high)})"
-        return f"Around the trained weights, **{flat}’s loss {said}{gone}."
+        return f"Around the weights, **{flat}’s loss {said}{gone}."
     times, low, high = ratio(found[steep], found[flat], radius)
     if not np.isfinite(low):
         both = f"{words.plain(rises[flat])} for {flat} and {words.plain(rises[steep])} for {steep}"
-        return f"Around the trained weights, the loss rises by {both}; **which rises slower is not clear**{gone}."
+        return f"Around the weights, the loss rises by {both}; **which rises slower is not clear**{gone}."
     digits = 1 if low >= 1.05 or low <= 1 else 2
     interval = f"at {radius:g} of a step; {_over(found[flat], found[steep])}: {words.plain(low, digits)} to {words.plain(high, digits)}"
     said = words.plain(times, digits)
     if low <= 1:
         unclear = f"**whether {flat}’s loss rises slower** than {steep}’s **is not clear** (ratio {said} {interval})"
-        return f"Around the trained weights, {unclear}{gone}."
-    return f"Around the trained weights, **{flat}’s loss rises {said} times slower** than {steep}’s ({interval}){gone}."
+        return f"Around the weights, {unclear}{gone}."
+    return f"Around the weights, **{flat}’s loss rises {said} times slower** than {steep}’s ({interval}){gone}."
 
 
 def _whole(found: Found, radius: float) -> np.ndarray:
@@ -159,7 +159,7 @@ def alt_text(table: pd.DataFrame, net: str, part: str = "nll") -> str:
     said = f"{PARTS[part]} of {net} on {len(x)} by {len(y)} points"
     centre = z[np.flatnonzero(y == 0)][:, np.flatnonzero(x == 0)]
     if np.isfinite(centre).any():
-        said += f": {words.plain(float(centre.flat[0]))} at the trained weights"
+        said += f": {words.plain(float(centre.flat[0]))} at the weights"
     if len(rim):
         said += f", {words.plain(float(rim.min()))} to {words.plain(float(rim.max()))} at the edge"
     return f"{said}; {f'{gone} points diverged' if gone else 'none diverged'}."

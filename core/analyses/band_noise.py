@@ -35,6 +35,7 @@ from core.analyses._bands_said import crossing as crossing
 from core.analyses._bands_said import floor as floor
 from core.analyses._bands_said import pair as pair
 from core.analyses._bands_said import rings as rings
+from core.analyses._bands_said import say_crossing as say_crossing
 from core.analyses._bands_said import takeaway as takeaway
 from core.analyses._bench import compare, drawn
 from core.metrics import bands

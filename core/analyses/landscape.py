@@ -1,6 +1,6 @@
 """How bumpy is the valley the net sits in?
 
-**Idea.** Walk away from the trained weights in a random direction and look at the loss. If it rises slowly the net sits in a wide
+**Idea.** Walk away from the weights in a random direction and look at the loss. If it rises slowly the net sits in a wide
 valley, and small changes of its weights hardly matter; the paper finds that attention makes the valley wider and smoother.
 
 **Formula.** z(x, y) = loss(w + x·a + y·b) on one fixed set of training images, augmented and with soft labels as in training; loss = mean

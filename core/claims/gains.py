@@ -1,30 +1,28 @@
-"""Two nets side by side: every measure that is stored of both, the difference with its 95 % interval, and why they may not compare."""
+"""Two nets side by side: every measure that is stored of both, the difference with its 95 % interval."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 
-from core import data, store, words
+from core import store
 from core.analyses import band_noise, calibration, corruption, landscape
 from core.claims.accuracy import difference, right, sturdiness
+from core.claims.alike import same_images
 from core.claims.judge import NAN, Effect, linear, of_mean
 from core.claims.lesions import sweep
 from core.claims.loss import RADIUS, curvature, rising, sharpness
-from core.claims.nets import Net, answers, base
-from core.errors import DataError, MeasureError
-from core.recipe import Recipe
+from core.claims.nets import Net, answers
+from core.errors import MeasureError
 from core.run import Run
 from core.store import Stored
 
 #: How a difference was made, as the reader is told.
 BY_IMAGE, APART = "by image", "from the two intervals"
-#: A recipe's fields that are no part of how a net was trained: a label, and what the step count says already.
-NO_MATTER = ("name", "precision")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,48 +81,6 @@ def gains(a: Net, b: Net) -> list[Gain]:
     """All measures of two nets, in the order of MEASURES; no differences where their images differ."""
     found = [gain for measure in MEASURES.values() for gain in measure.gains(a, b)]
     return found if same_images(a, b) else [replace(gain, effect=None) for gain in found]
-
-
-# ---- whether they compare
-
-
-def same_images(a: Net, b: Net) -> bool:
-    """Whether both are tested on the same images."""
-    return base(a.run.data) == base(b.run.data)
-
-
-def unlike(a: Net, b: Net) -> list[str]:
-    """Why a difference of two nets is not one of their architectures alone, in phrases; [] where nothing is known against it."""
-    found = []
-    if not same_images(a, b):
-        found.append(f"other images ({_set(a)} and {_set(b)}), so no difference is shown")
-    if a.run.image_size != b.run.image_size:
-        found.append(f"images of {a.run.image_size} and {b.run.image_size} pixels")
-    if foreign := [net.run.name or net.run.arch for net in (a, b) if net.run.outline and not net.run.recipe]:
-        return [*found, f"how {words.seq(foreign)} {'were' if len(foreign) > 1 else 'was'} trained is not known here"]
-    images, steps = ([net.final.get(name) for net in (a, b)] for name in ("n_train", "steps"))
-    if None not in images and images[0] != images[1]:
-        found.append(f"{words.count(images[0])} and {words.count(images[1])} training images")
-    if changed := recipes(a.run.recipe, b.run.recipe):
-        found.append(f"another recipe ({'; '.join(changed[:3])}{f'; {len(changed) - 3} more' if len(changed) > 3 else ''})")
-    if None not in steps and steps[0] != steps[1]:
-        found.append(f"{words.count(steps[0])} and {words.count(steps[1])} steps of training")
-    return found
-
-
-def _set(net: Net) -> str:
-    try:
-        return data.title(net.run.data)
-    except DataError:  # it was deleted
-        return net.run.data
-
-
-def recipes(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """What differs in two recipes: `lr 0.001 against 0.0005`."""
-    usual = {field.name: field.default for field in fields(Recipe)}
-    both = [usual | dict(recipe) for recipe in (one, other)]
-    return [f"{name.replace('_', ' ')} {both[0][name]} against {both[1].get(name)}"
-            for name in both[0] if name not in NO_MATTER and both[0][name] != both[1].get(name)]  # fmt: skip
 
 
 # ---- measures, one by one

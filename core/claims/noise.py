@@ -98,7 +98,7 @@ def _within(effects: list[Effect], nets: list[Net], but: str) -> Part:
     if low <= effect.low and effect.high <= high:
         return _with(found, "supported", f"between {low:g}π and {high:g}π")
     if effect.high < low or effect.low > high:
-        return _with(found, "contradicted", "no crossing" if effect.value >= 1 else f"not between {low:g}π and {high:g}π")
+        return _with(found, "contradicted", "not for good" if effect.value >= 1 else f"not between {low:g}π and {high:g}π")
     return _with(found, "undecided", f"the interval leaves {low:g}π to {high:g}π")
 
 

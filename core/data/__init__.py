@@ -12,7 +12,7 @@ from pathlib import Path
 from core.data import fetched, folder, idx, imported, shapes, shipped
 from core.data.dataset import DatasetSpec, Images, card_for, check_size, check_split, digest, normalised_for, resize
 from core.data.subset import subset
-from core.errors import DataError, unknown
+from core.errors import DataError, LabError, unknown
 from core.io import home
 
 __all__ = [
@@ -83,6 +83,14 @@ def title(id: str) -> str:
     if id.startswith(imported.PREFIX):
         return imported.title(id)
     return folder.title(id) if id.startswith(folder.PREFIX) else get(id).title
+
+
+def set_title(id: str) -> str:
+    """The name of a set on screen; an id that this version does not know stands for itself."""
+    try:
+        return title(id)
+    except LabError:
+        return id
 
 
 def available(id: str, root: Path | None = None) -> str:

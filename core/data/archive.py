@@ -38,6 +38,7 @@ def contents(place: Path) -> tuple[list[tuple[str, int, int]], list[tuple[str, s
         with zipfile.ZipFile(place) as archive:
             infos = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+        # NotImplementedError: zipfile's own, for packing it does not know
         raise DataError(f"{place} cannot be opened as a zip file: {error}. Pack it again, or give the folder itself.") from error
     total = sum(info.file_size for info in infos)
     if total > MOST_TOTAL:
@@ -101,7 +102,7 @@ def opened(place: Path) -> Iterator[Callable[[str], BinaryIO]]:
             try:
                 with archive.open(info) as file:
                     content = file.read(info.file_size + 1)
-            except NotImplementedError as error:
+            except NotImplementedError as error:  # zipfile's own, for packing it does not know
                 raise Unfit("broken", "is packed in a way that is not read; pack it again") from error
             except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, struct.error) as error:
                 raise Unfit("broken", f"cannot be read: the archive is damaged there ({str(error)[:120]})") from error

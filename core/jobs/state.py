@@ -27,13 +27,13 @@ UNSTARTED = 5
 #: exit code of a worker that stopped because it was asked to
 STOPPED_CODE = 75
 
-KEPT = "Kept: its log and all it saved; Resume goes on from that."
+KEPT = "Kept: its log and all it saved; it can go on from that."
 NEVER_BEGUN = "Cancelled before its turn came."
-NO_USE = "Not begun: another part failed. Resume of the whole runs it again."
+NO_USE = "Not begun: another part failed. If the whole goes on, it is run again."
 UNREACHABLE = "The cluster does not answer. What the job said last stands; nothing is given up."
 STOPPED = f"Stopped as asked. {KEPT}"
 FINISHED_FIRST = "The work was done before the request to stop came through."
-ENDED_HARD = "It did not stop within {grace:.0f} s of being asked, so it was ended. Resume goes on from what it saved."
+ENDED_HARD = "It did not stop within {grace:.0f} s of being asked, so it was ended. It can go on from what it saved."
 WORDS = {
     "killed": "The process was killed from outside.",
     "lost": "The process and its parent ended without a word: both were killed.",
@@ -43,8 +43,8 @@ WORDS = {
     "unstarted": "It could not be started: the queue or the machine stopped just then.",
     "gpu_oom": "The GPU ran out of memory. Half the batch needs about half as much.",
     "host_oom": "The machine ran out of memory. Half the batch or a smaller net needs less.",
-    "disk_full": "The disk is full. Free some space; Resume goes on from what was saved.",
-    "dep_failed": "A job that it needs did not succeed. Resume runs both again.",
+    "disk_full": "The disk is full. Free some space; it can go on from what was saved.",
+    "dep_failed": "A job that it needs did not succeed. If this one goes on, both are run again.",
 }
 PROBABLY_MEMORY = "It was killed while the machine was out of memory, so probably for that. Half the batch or a smaller net needs less."
 SILENT = "The process ended with exit code {code} and without a word; see the log."

@@ -114,6 +114,7 @@ def _check_archive(path: Path, name: str) -> None:
         with zipfile.ZipFile(path) as archive:
             parts = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        # NotImplementedError: zipfile's own, for packing it does not know
         raise StoreError(f"{name} is a damaged archive; get it again.") from error
     names = [part.filename for part in parts]
     if any(part.compress_type != zipfile.ZIP_STORED for part in parts):

@@ -19,9 +19,10 @@ from typing import Any
 
 from core import claims, io, store, words
 from core.claims.nets import base
+from core.data import set_title
 from core.errors import MeasureError, StoreError
 from core.report import gather, page, sections, verdicts
-from core.report.verdicts import rich
+from core.words import rich
 
 __all__ = ["LIMIT", "Report", "build", "place", "write"]
 #: A report is smaller than this [bytes].
@@ -59,7 +60,7 @@ def build(
     sets = dict.fromkeys(base(net.run.data) for net in found)
     for data_id in sets:
         held = [one for one in judged if base(one.data) == data_id]
-        body.append(f'<h2 id="{page.anchor(data_id)}">Verdicts on {rich(gather.set_title(data_id))}</h2>')
+        body.append(f'<h2 id="{page.anchor(data_id)}">Verdicts on {rich(set_title(data_id))}</h2>')
         if held:
             body += [f'<p class="take">{rich(verdicts.tally(held))}</p>'] if len(sets) > 1 else []
             body += [f'<p class="quiet">{_RULE}</p>', verdicts.table(held)]

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from core import chart as look
+from core import vega
 from core.claims import Part, _drawn
 from core.claims.noise import BETWEEN
 from core.claims.paper import size
@@ -37,30 +36,11 @@ def row(pictures: Sequence[Any], says: Sequence[str], name: str, wide: int) -> l
 
 def of_chart(picture: alt.TopLevelMixin, says: str, name: str) -> str:
     """A chart as an `<svg>` of the light theme; `says` is what a screen reader says, `name` keeps its ids apart from others'."""
-    import altair as alt
-
-    tables: dict[str, pd.DataFrame] = {}
-    _name_tables(picture, tables)
-    inline: dict[str, Any] = {}
-    spec = alt.SchemaBase.to_dict(picture, validate=False, context={"top_level": False, "datasets": inline})
+    spec, tables = vega.specification(picture)
     rows = {place: json.loads(table.to_json(orient="records", double_precision=12)) for place, table in tables.items()}
-    spec |= {"$schema": alt.SCHEMA_URL, "config": look.config("light"), "datasets": inline | rows}
+    spec |= {"config": look.config("light"), "datasets": spec["datasets"] | rows}
     drawn = slim(look.to_svg(spec), says, name)
     return drawn if len(drawn) <= MOST else _pixels(spec, says)
-
-
-def _name_tables(picture: Any, tables: dict[str, pd.DataFrame]) -> None:
-    """Puts names in place of the chart's tables, so that one that several layers share is written once."""
-    import altair as alt
-
-    table = getattr(picture, "data", None)
-    if isinstance(table, pd.DataFrame):
-        name = next((known for known, held in tables.items() if held is table), f"table{len(tables)}")
-        tables[name], picture.data = table, alt.NamedData(name=name)
-    for part in getattr(picture, "layer", ()):
-        if part.data is alt.Undefined:  # the whole has it; alone, altair would write that it is empty
-            part.data = picture.data
-        _name_tables(part, tables)
 
 
 def slim(markup: str, says: str, name: str) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from core import analyses, claims, data, presets, store, words
+from core import analyses, claims, data, presets, store
 from core.claims.nets import FREE, base, of_store
-from core.errors import LabError, MeasureError, StoreError, unknown
+from core.data import set_title
+from core.errors import MeasureError, StoreError, unknown
 from core.io import canonical, digest
-from core.outline import Outline
-from core.run import Run
+from core.run import Run, title
 
 #: Most nets in one figure.
 TOGETHER = 4
@@ -63,7 +63,7 @@ def chosen(run_ids: Sequence[str], data_id: str) -> list[Run]:
 
 def nets(runs: Sequence[Run]) -> list[Reported]:
     """The runs with all that is stored of them and still holds."""
-    titles = [title(run) for run in runs]
+    titles = [title(run, run.arch) for run in runs]
     found = []
     for run, name in zip(runs, titles, strict=True):
         final, known = store.final(run.id) or {}, store.list_results(run.id)
@@ -71,7 +71,7 @@ def nets(runs: Sequence[Run]) -> list[Reported]:
         loaded = [store.load_result(run.id, m["analysis"], m["key"]) for m in fresh]
         results = tuple(one for one in loaded if one is not None)
         name = name if titles.count(name) == 1 else f"{name} ({run.id[-4:]})"
-        found.append(Reported(run=run, final=final, title=name, family=family(run), results=results, old=len(known) - len(results)))
+        found.append(Reported(run=run, final=final, title=name, family=store.family(run), results=results, old=len(known) - len(results)))
     return found
 
 
@@ -81,28 +81,6 @@ def holds(manifest: Mapping[str, Any], final: Mapping[str, Any]) -> bool:
     same = manifest.get("phase") != "end" or manifest.get("weights") in (None, final.get("digest"))
     whole = "rows" not in notes or notes["rows"] == notes.get("of")
     return known is not None and manifest.get("version") == known.version and not manifest.get("error") and same and whole
-
-
-def title(run: Run) -> str:
-    """The name of a net on paper; a seed other than 0 and a part of the images are said."""
-    extra = [f"seed {run.seed}"] if run.seed else []
-    extra += [f"{words.percent(run.fraction, 0)} of the images"] if run.fraction < 1 else []
-    name = run.name or presets.name_of(run.arch) or run.arch
-    return f"{name} ({', '.join(extra)})" if extra else name
-
-
-def family(run: Run) -> str:
-    """Its mark: conv, msa or hybrid for shipped nets and those of others, `you` for what was built here."""
-    named = store.is_shipped(run.id) or (isinstance(run.plan, Outline) and run.plan.level == "units")
-    return presets.family(run.plan) if named else "you"
-
-
-def set_title(data_id: str) -> str:
-    """The name of a set of images; an id that is not known here stands for itself."""
-    try:
-        return data.title(data_id)
-    except LabError:
-        return data_id
 
 
 def verdicts(runs: Sequence[Run], only: Iterable[str]) -> list[claims.Verdict]:

@@ -16,14 +16,16 @@ from core.analyses import Analysis
 from core.chart import LIGHT
 from core.claims import Verdict
 from core.claims.nets import base, changed
+from core.data import set_title
 from core.metrics.interval import share_interval
 from core.outline import Outline
 from core.recipe import from_dict
 from core.report.figures import columns
-from core.report.gather import Question, Reported, set_title, unusual
+from core.report.gather import Question, Reported, unusual
 from core.report.style import CSS
-from core.report.verdicts import rich, tally
+from core.report.verdicts import tally
 from core.spec import layout
+from core.words import rich
 
 #: Tables with more rows stand in the data block alone.
 SHORT = 80

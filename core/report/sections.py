@@ -10,7 +10,7 @@ from core.analyses import Analysis
 from core.errors import LabError
 from core.report import drawing, figures, gather, page
 from core.report.gather import Question, Reported
-from core.report.verdicts import rich
+from core.words import rich
 
 #: Figures may take so much of the file [bytes]; the rest is for the numbers.
 MOST = 3_600_000

@@ -12,6 +12,7 @@ from core.claims import CLAIMS, VERDICTS, Part, Verdict
 from core.claims._drawn import sign
 from core.claims.judge import NOT_MEASURED, SUPPORTED, WITHDRAWN
 from core.report import drawing
+from core.words import rich
 
 _COMMAND = re.compile(r":? `([^`]*)`")
 _GAPS = re.compile(r"Not measured(?: yet\. Missing)?: (.*)$")
@@ -20,11 +21,6 @@ _HEAD = (
     '<th scope="col" class="at">│ no effect<br>┆ threshold ◇ paper</th><th scope="col" class="num">Effect, 95 %</th>'
     '<th scope="col" class="paper">Supported if · paper</th><th scope="col" class="num n">n · seeds</th></tr></thead>'
 )
-
-
-def rich(text: str) -> str:
-    """Escaped text in which **words** are bold; a number stays with its percent sign."""
-    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", re.sub(r"(\d) %", "\\1\u00a0%", escape(text)))
 
 
 def tally(found: Sequence[Verdict]) -> str:

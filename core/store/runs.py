@@ -8,8 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from core import io
+from core import io, presets
 from core.errors import StoreError, unknown
+from core.outline import Outline
 from core.run import ID, Run
 from core.table import append_row, read_rows
 
@@ -88,6 +89,12 @@ def find(run_id: str) -> Run:
 def is_shipped(run_id: str) -> bool:
     """Whether a run came with the lab (and cannot be deleted).  StoreError lists the known ids."""
     return folder(run_id).parent == shipped_root()
+
+
+def family(run: Run) -> str:
+    """The mark of a stored run: conv, msa or hybrid for shipped nets and those of others, `you` for what was built here."""
+    named = is_shipped(run.id) or (isinstance(run.plan, Outline) and run.plan.level == "units")
+    return presets.family(run.plan) if named else "you"
 
 
 def create(run: Run) -> Path:

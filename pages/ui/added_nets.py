@@ -77,15 +77,7 @@ def _turn(everything: Sequence[jobs.Job]) -> None:
     del st.session_state["net_waits"]
     if job.state == "succeeded" and (run := jobwords.run_of(job)):
         st.session_state["net_new"] = run.id
-        frame.go("build", m=[known.id for known in beside(pickers.stage(), run)])
-
-
-def beside(stage: Sequence[Run], new: Run) -> list[Run]:
-    """The stage with a new net on it; from a full one goes the last that has to do with other images, else the one that stood longest."""
-    others = [run for run in stage if run.id != new.id]
-    while len(others) >= pickers.MAX_ON_STAGE:
-        others.remove(next((run for run in reversed(others) if run.data != new.data), others[0]))
-    return [*others, new]
+        frame.go("build", m=[known.id for known in pickers.beside(pickers.stage(), run)])
 
 
 def _at_work(job: jobs.Job) -> None:

@@ -4,21 +4,18 @@ The drawing is pure Python and holds every unit twice, standing and hollow; the 
 seen at once.  Which units are off is decided here: whatever the component sends is checked against the net.
 """
 
-import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
 from pathlib import Path
-from textwrap import wrap
 
 import streamlit as st
 
 from core import words
-from core.chart import CSS, LIGHT, SANS, kind_token
+from core.chart import CSS, kind_token
 from core.ribbon import centres, describe, mark, natural_width, number
 from core.spec import Unit
-from pages.ui import parts
 from pages.ui.stage_view import lanes
 
 _CSS = """:host{display:block}
@@ -198,27 +195,6 @@ def _hatch(left: float, top: float, wide: float, tall: float, colour: str, gap: 
         lines.append(f"M{number(left + x0)} {number(top + offset - x0)}L{number(left + x1)} {number(top + offset - x1)}")
         offset += gap
     return f'<path d="{"".join(lines)}" stroke="{colour}" stroke-width="2.2" fill="none"/>'
-
-
-def file(drawn: str, title: str, foot: str) -> bytes:
-    """A drawing as a file that stands alone: on white, the sentence above, the caveats below."""
-    size = re.search(r'width="(\d+)" height="([\d.]+)"', drawn)
-    if size is None:
-        raise ValueError("not a drawing of this module")
-    width, height = int(size[1]) + 32, float(size[2])
-    above, below = wrap(parts.spoken(title), 84), wrap(parts.spoken(foot), 104)
-    down, tall = 28 + 20 * len(above), 52 + 20 * len(above) + height + 16 * len(below)
-
-    def lines(said: list[str], y: float, step: int, look: str) -> str:
-        return "".join(f'<text x="16" y="{y + step * i:g}" {look}>{escape(line)}</text>' for i, line in enumerate(said))
-
-    head = lines(above, 30, 20, f'font-size="15" font-weight="600" fill="{LIGHT["ink"]}"')
-    end = lines(below, down + height + 22, 16, f'font-size="12" fill="{LIGHT["muted"]}"')
-    font = SANS.replace('"', "'")
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{tall:g}" viewBox="0 0 {width} {tall:g}" font-family="{font}">'
-        f'<rect width="100%" height="100%" fill="{LIGHT["bg"]}"/>{head}<g transform="translate(16 {down})">{drawn}</g>{end}</svg>'
-    ).encode()
 
 
 @lru_cache(maxsize=32)

@@ -11,7 +11,8 @@ from core import analyses
 from core.analyses import Analysis, _apart, band_noise, calibration, cka, fourier, hessian, landscape, lesion, variance
 from core.analyses._pictures import domain
 from core.claims import profiles
-from core.claims.gains import MEASURES, likeness, same_images
+from core.claims.alike import same_images
+from core.claims.gains import MEASURES, likeness
 from core.claims.nets import Net, answers
 from core.claims.profiles import Profile
 from core.run import Run

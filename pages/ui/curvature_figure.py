@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import altair as alt
 import pandas as pd
 import streamlit as st
 
@@ -69,7 +68,7 @@ def draw_all(runs: Sequence[Run], shown: Shown, over: Over, phase: str, view: st
     table = joined({phase: {a.run.id: a for a in shown.answers}} if view == "density" and shown.answers else over, named)
 
     def file() -> bytes:
-        return figure.svg_file(lambda theme: whole(charts, theme), takeaway, foot)
+        return figure.svg_rows(rows(charts), takeaway, foot)
 
     figure.foot_line(foot, table, f"curvature-{view}", "curvature", file)
     return None if shown.answers else left
@@ -95,6 +94,12 @@ def trends(found: dict[str, dict[str, pd.DataFrame]], families: dict[str, str], 
     return charts
 
 
+def rows(charts: Mapping[str, Any]) -> list[list[Any]]:
+    """The charts as they stand in a file: the lanes, below them those over training."""
+    both = [[charts[name] for name in names if name in charts] for names in (("lanes",), TRENDS)]
+    return [row for row in both if row]
+
+
 def clicked(chart: str) -> None:
     """Shows the moment that was clicked in a chart over training."""
     event = st.session_state.get(chart) or {}
@@ -102,15 +107,6 @@ def clicked(chart: str) -> None:
     if isinstance(hit, dict) and hit.get("phase") in PHASES:
         st.session_state["curvature_phase"] = hit["phase"]
         address.moved("phase")
-
-
-def whole(charts: Mapping[str, Any], theme: str) -> Any:
-    """The charts as one, for a file, which cannot be clicked."""
-    trends = [charts[which](theme).properties(width=240) for which in TRENDS if which in charts]
-    for trend in trends:
-        trend.params = alt.Undefined
-    main = [charts["lanes"](theme).properties(width=600)] if "lanes" in charts else []
-    return alt.hconcat(*main, *([alt.vconcat(*trends)] if trends else []))
 
 
 def joined(over: Over, named: Mapping[str, str]) -> pd.DataFrame:

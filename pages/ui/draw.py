@@ -10,8 +10,8 @@ import streamlit as st
 from altair.utils.schemapi import debug_mode
 
 from core import chart as look
-from core import io
-from pages.ui import parts
+from core import io, vega
+from pages.ui import parts, present
 
 
 def draw(
@@ -24,6 +24,8 @@ def draw(
     """
     theme = parts.theme()
     spec = _spec(io.digest([key.partition("_")[0], theme, facts]), make)
+    if present.on():
+        spec = look.for_talk(spec, theme, present.TYPE, present.TALL, present.HIGHEST)
     extra = {"on_select": on_select, "selection_mode": selection} if on_select else {}
     st.vega_lite_chart(spec=spec, theme=None, width="stretch", key=key, alt=parts.spoken(says), **extra)
 
@@ -41,25 +43,12 @@ def on_page(make: Callable[[str], Any], theme: str = "") -> dict[str, Any]:
     Tables stand in `datasets` as Arrow bytes, as Streamlit sends them.
     """
     theme = theme or parts.theme()
-    chart, tables, inline = make(theme), [], {}
-    _name_tables(chart, tables)
-    # a layered chart's own to_dict makes the chart anew first, copies of every layer included: a third of the time
-    spec = alt.SchemaBase.to_dict(chart, validate=False, context={"top_level": False, "datasets": inline})
+    chart = make(theme)
+    spec, tables = vega.specification(chart)
     if isinstance(chart, alt.Chart | alt.LayerChart):
         spec["autosize"] = {"type": "fit-x", "contains": "padding"}
-    named = {f"table{i}": _arrow(table) for i, table in enumerate(tables)}
-    return {"$schema": alt.SCHEMA_URL, **spec, "config": look.config(theme), "datasets": {**inline, **named}}
-
-
-def _name_tables(chart: Any, tables: list[pd.DataFrame]) -> None:
-    """Puts names in place of the chart's tables: layers share them, and altair would turn each layer's into rows of JSON."""
-    if isinstance(chart.data, pd.DataFrame):
-        place = next((i for i, table in enumerate(tables) if table is chart.data), len(tables))
-        if place == len(tables):
-            tables.append(chart.data)
-        chart.data = alt.NamedData(name=f"table{place}")
-    for part in getattr(chart, "layer", ()):
-        _name_tables(part, tables)
+    named = {name: _arrow(table) for name, table in tables.items()}
+    return {**spec, "config": look.config(theme), "datasets": {**spec["datasets"], **named}}
 
 
 def _arrow(table: pd.DataFrame) -> bytes:

@@ -15,7 +15,7 @@ from core import edit, ribbon
 from core.edit import choices, refusal, set_unit
 from core.errors import LabError
 from core.spec import BLOCKS, WORDS, Architecture, Unit, layout
-from pages.ui import pickers
+from pages.ui import pickers, tour
 from pages.ui.stage_view import stage_view
 
 _JS = Path(__file__).parent / "js"
@@ -80,6 +80,9 @@ def put(stage: int, index: int, letter: str) -> None:
         change(new)
     except LabError as error:
         st.session_state["build_refused"] = str(error)
+    else:
+        if new != arch:
+            tour.did("build")
 
 
 def flip(unit: str) -> None:
@@ -90,6 +93,8 @@ def flip(unit: str) -> None:
         change(edit.flipped(arch, st.session_state.get("build_size", 32), stage, index))
     except LabError as error:
         st.session_state["build_refused"] = str(error)
+    else:
+        tour.did("build")
 
 
 def _act(key: str) -> None:

@@ -50,13 +50,13 @@ def svg_file(charts: Draw | Sequence[Draw], title: str, foot: str) -> bytes:
     Each chart is drawn for itself and put beside the others: in one specification they would share their scales.
     """
     specs = [_spec(chart) for chart in ([charts] if callable(charts) else charts)]
-    return _framed(*_laid_out(lambda most: _in_rows(specs, most)), title, foot)
+    return framed(_laid_out(lambda most: _in_rows(specs, most)), title, foot)
 
 
 def svg_rows(rows: Sequence[Sequence[Draw]], title: str, foot: str) -> bytes:
     """As `svg_file`, of charts whose rows are given; a row of too many is parted."""
     specs = [[_spec(chart) for chart in row] for row in rows]
-    return _framed(*_laid_out(lambda most: [part for row in specs for part in _even(row, most)]), title, foot)
+    return framed(_laid_out(lambda most: [part for row in specs for part in _even(row, most)]), title, foot)
 
 
 def _spec(chart: Draw) -> str:
@@ -83,16 +83,17 @@ def _even(charts: list[str], most: int) -> list[list[str]]:
     return [charts[first : first + across] for first in range(0, len(charts), across)]
 
 
-def _laid_out(rows: Callable[[int], list[list[str]]]) -> tuple[str, float, float]:
-    """(SVG, width, height) of specifications in `rows(most in a row)`: as many in a row as a file has room for."""
-    for most in range(MOST, 1, -1):
-        if (drawn := _composed(rows(most)))[1] <= WIDEST:
-            return drawn
-    return _composed(rows(1))
+def _laid_out(rows: Callable[[int], list[list[str]]]) -> str:
+    """The drawing of specifications in `rows(most in a row)`: as many in a row as a file has room for."""
+    for most in range(MOST, 0, -1):
+        body, width, height = _composed(rows(most))
+        if width <= WIDEST:
+            break
+    return f'<svg width="{width:g}" height="{height:g}">{body}</svg>'
 
 
 def _composed(rows: Sequence[Sequence[str]]) -> tuple[str, float, float]:
-    """The same of given rows; plots of a row start at one height, and one alone in its row takes all of it."""
+    """(SVG, width, height) of given rows; plots of a row start at one height, and one alone in its row takes all of it."""
     most, several = max(map(len, rows)), sum(map(len, rows)) > 1
     body, down, widest = "", 0.0, 0.0
     for row in rows:
@@ -123,9 +124,15 @@ def _measures(svg: str) -> tuple[float, float, float]:
     return float(size[1]), float(size[2]), float(origin[1])
 
 
-def _framed(drawn: str, width: float, height: float, title: str, foot: str) -> bytes:
-    """The drawing with its title above and its caveats below, wrapped to its width [px]."""
-    width = max(width, NARROWEST)
+def framed(drawn: str, title: str, foot: str) -> bytes:
+    """An `<svg>` as a file that stands alone: on white, the sentence above, the caveats below, wrapped to its width.
+
+    ValueError if the drawing does not say its width and height.
+    """
+    size = re.match(r'<svg(?: xmlns="[^"]*")? width="([\d.]+)" height="([\d.]+)"', drawn)
+    if size is None:
+        raise ValueError("no drawing of a known size")
+    width, height = max(float(size[1]), NARROWEST), float(size[2])
     # room for the widest of the usual fonts: which one draws the words is the reader’s choice
     above, below = wrap(parts.spoken(title), int(width / 9)), wrap(parts.spoken(foot), int(width / 6.6))
     down = 28 + 20 * len(above)
@@ -136,10 +143,11 @@ def _framed(drawn: str, width: float, height: float, title: str, foot: str) -> b
 
     head = lines(above, 30, 20, f'font-size="15" font-weight="600" fill="{look.LIGHT["ink"]}"')
     end = lines(below, down + height + 22, 16, f'font-size="12" fill="{look.LIGHT["muted"]}"')
-    size, font = f'width="{width + 32:g}" height="{tall:g}" viewBox="0 0 {width + 32:g} {tall:g}"', look.SANS.replace('"', "'")
+    inside = drawn.replace("<svg", f'<svg x="16" y="{down}" overflow="visible"', 1)
+    whole, font = f'width="{width + 32:g}" height="{tall:g}" viewBox="0 0 {width + 32:g} {tall:g}"', look.SANS.replace('"', "'")
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="{font}"><rect width="100%" height="100%" fill="{look.LIGHT["bg"]}"/>'
-        f'{head}<svg x="16" y="{down}" width="{width:g}" height="{height:g}">{drawn}</svg>{end}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {whole} font-family="{font}"><rect width="100%" height="100%" fill="{look.LIGHT["bg"]}"/>'
+        f'{head}{inside}{end}</svg>'
     ).encode()
 
 

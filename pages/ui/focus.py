@@ -12,7 +12,7 @@ from core import ribbon, spec
 from core.run import Run
 from core.spec import Unit
 from core.unit import stays_on
-from pages.ui import address, frame, parts, pickers
+from pages.ui import address, frame, parts, pickers, tour
 
 #: where the place is kept between pages
 PLACE = "focus_place"
@@ -51,6 +51,7 @@ def put(place: str) -> None:
     """Moves the focus to a place; for callbacks, before the page is drawn again.  It travels on to the other pages."""
     _keep(place)
     address.moved("unit")
+    tour.did("frequency")
 
 
 def _keep(place: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core import jobs, presets, words
-from pages.ui import address, parts, pickers, states, style
+from pages.ui import address, help_drawer, help_keys, parts, pickers, present, present_deck, states, style, tour
 
 PAGES = Path(__file__).resolve().parents[1]
 _UI = Path(__file__).resolve().parent
@@ -58,15 +58,36 @@ def run() -> None:
     """Everything that app.py does."""
     st.session_state["_frame"] = True
     st.set_page_config(page_title="AlterLab", page_icon=ICON, layout="wide", initial_sidebar_state=248)
-    page = st.navigation(pages(), expanded=True)
+    if view := present.turned():
+        st.navigation(pages())
+        st.switch_page(PAGES / f"{view[0]}.py", query_params=view[1])
+    deck = present_deck.links(list(titles())) if present.on() or "present" in st.query_params else []
+    present.take(len(deck))
+    page = st.navigation(pages(), position="hidden" if present.on() else "sidebar", expanded=True)
+    stem = page.url_path or "start"
     # a dialog stands outside of the page, which has the theme's scheme
-    st.html(style.CSS.replace("</style>", f'[data-testid="stDialog"]{{color-scheme:{parts.theme()}}}</style>'))
+    more = f'[data-testid="stDialog"]{{color-scheme:{parts.theme()}}}{present.STYLE if present.on() else ""}'
+    st.html(style.CSS.replace("</style>", f"{more}</style>"))
     st.logo(LOGO, size="medium")
     with states.guard():
         pickers.take_links()
+    pressed = ""
     with st.sidebar, states.guard():
         sidebar()
+        pressed = ways(stem)
+    if present.on():
+        present_deck.bar(deck, titles(), stem)
+    if pressed == "help":
+        help_drawer.drawer(stem, titles())
+    elif pressed == "present":
+        present_deck.drawer(stem, titles(), present_deck.link_here(stem))
+    tour.card(stem)
     page.run()
+
+
+def titles() -> dict[str, str]:
+    """The pages that exist, in the order of the menu: file stem -> title."""
+    return {stem: title for entries in SECTIONS.values() for stem, title, _ in entries if exists(stem)}
 
 
 def require() -> None:
@@ -87,27 +108,28 @@ def sidebar() -> None:
     if st.session_state.get("m") == before:  # other images were chosen, and no nets
         st.session_state["m"] = models
     st.session_state["_usual"] = models
-    parts.label("Models on stage")
     if runs:
         st.session_state["m"] = [i for i in st.session_state.get("m", models) if i in runs]
-        chosen, named = st.container(), pickers.names(list(runs.values()))
-        with st.popover("Change", type="tertiary"):
-            st.multiselect(
-                "Models on stage, at most four",
-                list(runs),
-                max_selections=pickers.MAX_ON_STAGE,
-                format_func=lambda i: named.get(i, i),
-                key="m",
-                persist_state="session",
-                on_change=address.moved,
-                args=("m",),
-            )
-        with chosen:
-            shown = pickers.stage()
-            said = pickers.names(shown)
-            lines = [parts.chip_html(pickers.family(run), said[run.id], words.percent(pickers.accuracy(run) or 0)) for run in shown]
-            st.html("".join(lines + _untrained()) or '<div class="lab-sub">None chosen</div>')
+        named = pickers.names(list(runs.values()))
+        with st.container(horizontal=True, vertical_alignment="center", key="side_stage"):
+            st.html('<div class="lab-label">Models on stage</div>', width="stretch")
+            with st.popover("Change", type="tertiary"):
+                st.multiselect(
+                    "Models on stage, at most four",
+                    list(runs),
+                    max_selections=pickers.MAX_ON_STAGE,
+                    format_func=lambda i: named.get(i, i),
+                    key="m",
+                    persist_state="session",
+                    on_change=address.moved,
+                    args=("m",),
+                )
+        shown = pickers.stage()
+        said = pickers.names(shown)
+        lines = [parts.chip_html(pickers.family(run), said[run.id], words.percent(pickers.accuracy(run) or 0)) for run in shown]
+        st.html("".join(lines + _untrained()) or '<div class="lab-sub">None chosen</div>')
     else:
+        parts.label("Models on stage")
         parts.sub("No trained net yet")
     if missing := st.session_state.get("m_missing", 0):
         parts.sub(f"{words.some(missing, 'net')} of the link {'is' if missing == 1 else 'are'} not on this machine.")
@@ -116,8 +138,24 @@ def sidebar() -> None:
         st.session_state["d"] = sets[0]
     st.selectbox("Images", sets, format_func=pickers.set_title, key="d", persist_state="session", on_change=address.moved, args=("d",))
     pickers.write_links(models, sets[0])
-    with st.container(key="side_foot"):
+
+
+def ways(stem: str) -> str:
+    """Help, Present, the line about this machine, and the keys to the next and the previous page; which drawer was asked for."""
+    asked = ""
+    with st.container(key="side_foot", gap="small"):
+        with st.container(horizontal=True, key="side_ways", gap="small"):
+            for what, key in (("help", help_keys.HELP), ("present", help_keys.PRESENT)):
+                if st.button(what.capitalize(), key=f"open_{what}", type="tertiary", shortcut=key):
+                    asked = what
         st.html(f'<div class="lab-foot">{escape(machine())}</div>')
+    if not present.on():
+        with st.container(key="side_quiet"):  # drawn nowhere: the menu is what they turn
+            order = list(titles())
+            for key, step in ((help_keys.PREVIOUS_PAGE, -1), (help_keys.NEXT_PAGE, 1)):
+                if st.button(key, key=f"page_{step}", shortcut=key):
+                    go(order[(order.index(stem) + step) % len(order)])
+    return asked
 
 
 def _untrained() -> list[str]:

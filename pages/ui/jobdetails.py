@@ -49,7 +49,7 @@ def _details(job: jobs.Job) -> None:
             st.code(log or "Nothing was written yet.", language=None, wrap_lines=True, height=tall)
         if job.state in jobs.ENDED:
             with st.container(horizontal=True):
-                if job.state != "succeeded" and st.button("Resume", key="details_resume"):
+                if job.state != "succeeded" and st.button("Go on", key="details_resume"):
                     jobs.resume(job.id)
                     _close()
                     st.rerun()

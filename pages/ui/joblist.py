@@ -220,8 +220,8 @@ def _step(job: jobs.Job, step: str) -> None:
         st.button("Open", key=f"open_{job.id}", type="tertiary", on_click=_ask, args=("train", query), help="Look at its nets")
     elif step == "open" and (run := jobwords.run_of(job)):
         page, what, query = jobwords.shown_on(job)
-        st.button("Open", key=f"open_{job.id}", type="tertiary", on_click=_open, args=(run.id, page, query), help=what)
-    elif step == "resume" and st.button("Resume", key=f"resume_{job.id}", type="tertiary"):
+        st.button("Open", key=f"open_{job.id}", type="tertiary", on_click=_open, args=(run, page, query), help=what)
+    elif step == "resume" and st.button("Go on", key=f"resume_{job.id}", type="tertiary"):
         with states.guard():
             jobs.resume(job.id)
             st.rerun()
@@ -237,16 +237,15 @@ def _orphan(run: Run) -> None:
     seed = f", seed {run.seed}" if run.recipe or not run.outline else ""
     with _line(f"run_{run.id}", state, f"{pickers.title(run)}{seed}", text, None):
         if done:
-            st.button("Open", key=f"open_{run.id}", type="tertiary", on_click=_open, args=(run.id,))
+            st.button("Open", key=f"open_{run.id}", type="tertiary", on_click=_open, args=(run,))
         if st.button("Remove", key=f"remove_{run.id}", type="tertiary"):
             st.session_state["run_remove"] = run.id
             st.rerun()
 
 
-def _open(run_id: str, page: str = "frequency", query: dict[str, str] | None = None) -> None:
-    """Puts a net on stage, in the last place if all are taken, and asks for a page."""
-    others = [run.id for run in pickers.stage() if run.id != run_id]
-    st.session_state["m"] = [*others[: pickers.MAX_ON_STAGE - 1], run_id]
+def _open(run: Run, page: str = "frequency", query: dict[str, str] | None = None) -> None:
+    """Puts a net on stage and asks for a page."""
+    st.session_state["m"] = [known.id for known in pickers.beside(pickers.stage(), run)]
     _ask(page, query or {})
 
 

@@ -37,12 +37,7 @@ button{all:unset;cursor:pointer;box-sizing:border-box;color:var(--lab-ink2)}
 .card button{font-size:12px;min-height:24px;text-decoration:underline;text-decoration-color:var(--lab-faint);text-underline-offset:3px}
 .card button[aria-pressed=true]{font-weight:650;color:var(--lab-ink);text-decoration-thickness:2px;text-decoration-color:var(--lab-ink)}
 button:focus-visible{outline:2px solid var(--lab-ink);outline-offset:2px;border-radius:3px}
-.bar{display:flex;justify-content:flex-end;margin:14px 0}
-.snap{border:1px solid var(--lab-line);border-radius:8px;padding:0 14px;min-height:34px;display:flex;align-items:center;font-size:14px;
-font-weight:600;color:var(--lab-ink)}
-.snap:hover{border-color:var(--lab-ink)}
-.snap:disabled{color:var(--lab-faint);cursor:default;border-color:var(--lab-line)}
-.desk{position:relative;padding:20px 64px 26px 150px}
+.desk{position:relative;margin-top:14px;padding:20px 64px 26px 150px}
 .lane{position:relative;height:30px;margin-bottom:22px}
 .name{position:absolute;right:100%;width:150px;top:5px;display:flex;gap:8px;align-items:center;font-size:14px;line-height:20px}
 .name svg{width:16px;height:16px;flex:none}
@@ -71,7 +66,7 @@ background:var(--lab-bg)}
 .pictures{gap:10px}
 figcaption{min-height:54px;font-size:13px;line-height:18px}
 .cards{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:12px 16px}
-.card button,.snap,.plot{min-height:44px}
+.card button,.plot{min-height:44px}
 .card{display:flex;flex-direction:column;align-items:flex-start}
 .head{display:contents}
 .head span{font-size:13px;line-height:20px;color:var(--lab-muted)}
@@ -92,7 +87,6 @@ _JS = Path(__file__).parent / "js"
 _COMPONENT = st.components.v2.component(
     "lab_lens",
     html='<div class="box"><div class="top"><div class="pictures"></div><div class="cards"></div></div>'
-    '<div class="bar"><button type="button" class="snap">Snap to next flip</button></div>'
     '<div class="desk"><div class="ends"><span class="from"></span><span class="till"></span></div><div class="tracks"></div>'
     '<div class="rail"><div class="done"></div></div>'
     '<div class="what"></div><div class="value"></div><div class="ticks"></div>'
@@ -221,7 +215,7 @@ def ticks(places: Sequence[int]) -> list[dict[str, Any]]:
 
 
 def show(view: View, step: int, *, key: str, on_step: Callable[[int], None]) -> None:
-    """The component at a step; `on_step` follows when a drag has ended, a key was pressed or it snapped."""
+    """The component at a step; `on_step` follows when a drag has ended or a key was pressed."""
 
     def act() -> None:
         # a step may be told when the lens has just left the page

@@ -10,7 +10,7 @@ import pandas as pd
 from core import words
 from core.chart import LIGHT, family_token
 from core.metrics import lens
-from pages.ui import bars
+from pages.ui import figure
 from pages.ui.lens_view import Lane, View, captions, pi
 
 
@@ -128,4 +128,4 @@ def file(view: View, about: str) -> bytes:
         x = left + wide * (i + 0.5) / len(places)
         body.append(f'<text x="{x:.1f}" y="{y + 10}" font-size="12" text-anchor="middle" fill="{LIGHT["muted"]}">{pi(places[i])}</text>')
     drawn = f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + wide + 20}" height="{y + 20}">{"".join(body)}</svg>'
-    return bars.file(drawn, takeaway(view), foot(view, about))
+    return figure.framed(drawn, takeaway(view), foot(view, about))

@@ -7,16 +7,12 @@ from html import escape
 import streamlit as st
 
 from core import ribbon
+from core.words import rich
 
 
 def theme() -> str:
     """`light` or `dark`, as this reader sees the page."""
     return "dark" if st.context.theme.type == "dark" else "light"
-
-
-def rich(text: str) -> str:
-    """Escaped text in which **words** are bold: all the markup that a computed sentence needs.  A number stays with its percent sign."""
-    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", re.sub(r"(\d) %", "\\1\u00a0%", escape(text)))
 
 
 def spoken(text: str) -> str:

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core import data, presets, store, words
-from core.data import imported
+from core import data, presets, store
+from core.data import imported, set_title
 from core.errors import LabError
-from core.outline import Outline
-from core.run import Run
+from core.run import Run, title
 from core.spec import Architecture
+from core.store import family as family
 from pages.ui import address
 
 MAX_ON_STAGE = 4
@@ -74,20 +74,6 @@ def accuracy(run: Run) -> float | None:
     return float(share) if known else None
 
 
-def family(run: Run) -> str:
-    """The mark of a run: conv, msa or hybrid for shipped nets and those of others, `you` for what the reader has built."""
-    named = store.is_shipped(run.id) or (isinstance(run.plan, Outline) and run.plan.level == "units")
-    return presets.family(run.plan) if named else "you"
-
-
-def title(run: Run) -> str:
-    """The name on screen; a seed other than 0 and a part of the images are said."""
-    extra = [f"seed {run.seed}"] if run.seed else []
-    extra += [f"{words.percent(run.fraction, 0)} of the images"] if run.fraction < 1 else []
-    name = run.name or presets.name_of(run.arch) or "Yours"
-    return f"{name} ({', '.join(extra)})" if extra else name
-
-
 def names(runs: Sequence[Run]) -> dict[str, str]:
     """Names on screen by run id, no two alike: where titles are, the images are said if they differ, and if need be the end of the id.
 
@@ -106,6 +92,14 @@ def stage() -> list[Run]:
     """The models on stage in the order chosen, at most four; drawn by the frame's sidebar."""
     known = {run.id: run for run in runs()}
     return [known[i] for i in st.session_state.get("m", []) if i in known][:MAX_ON_STAGE]
+
+
+def beside(stage: Sequence[Run], new: Run) -> list[Run]:
+    """A stage with a new net on it; from a full one goes the last that has to do with other images, else the one that stood longest."""
+    others = [run for run in stage if run.id != new.id]
+    while len(others) >= MAX_ON_STAGE:
+        others.remove(next((run for run in reversed(others) if run.data != new.data), others[0]))
+    return [*others, new]
 
 
 def sets() -> list[str]:
@@ -134,14 +128,6 @@ def test_set(dataset: str) -> str:
     """The id of the set whose test images are meant; a subset shares those of the whole.  Any other id stands for itself."""
     known = data.DATASETS.get(dataset)
     return (known.subset_of if known else "") or dataset
-
-
-def set_title(dataset: str) -> str:
-    """The name of a data set on screen; an id that this version does not know stands for itself."""
-    try:
-        return data.title(dataset)
-    except LabError:
-        return dataset
 
 
 def arch() -> Architecture:

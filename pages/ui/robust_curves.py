@@ -111,16 +111,7 @@ def crossed(full: Sequence[Seen]) -> str:
 
 @st.cache_data(max_entries=32, show_spinner=False)
 def _crossed(facts: list[list[str]], _one: Seen, _other: Seen) -> str:
-    place = band_noise.crossing(_one, _other)
-    if place is None:
-        return f"{_one.name} loses more than {_other.name} up to the highest ring, so their curves do not cross."
-    at, low, high = place
-    if high == float("inf"):
-        return f"Whether the curves of {_one.name} and {_other.name} cross is not clear."
-    return (
-        f"From {words.plain(at)}π on {_one.name} loses no more than {_other.name} "
-        f"(95 % {words.plain(low)}π to {words.plain(high)}π, over images). The paper’s ViT and ResNet cross at 0.58π."
-    )
+    return band_noise.say_crossing(_one, _other, _one.name, _other.name)
 
 
 def noise_foot(seen: Sequence[Seen], ready: Sequence[Seen], paper: bool) -> str:

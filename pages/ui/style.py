@@ -12,13 +12,21 @@ CSS = f"""<style>
 :has(> [data-testid="stSidebarLogo"]),:has(> [data-testid="stHeaderLogo"]){{display:flex;align-items:center;gap:10px}}
 :has(> [data-testid="stSidebarLogo"])::after,:has(> [data-testid="stHeaderLogo"])::after
 {{content:"AlterLab";font-size:19px;line-height:24px;font-weight:650;letter-spacing:-.01em;color:var(--lab-ink);white-space:nowrap}}
-@media (min-width:769px){{[data-testid="stSidebar"][aria-expanded="true"]{{min-width:248px!important;max-width:248px!important}}}}
+@media (min-width:769px){{[data-testid="stSidebar"][data-collapsed="false"]{{min-width:248px!important;max-width:248px!important}}}}
 [data-testid="stSidebarContent"]{{display:flex;flex-direction:column}}
 [data-testid="stSidebarUserContent"]{{flex:1;display:flex;flex-direction:column;padding-top:12px;padding-bottom:18px}}
 [data-testid="stSidebarUserContent"]>div,[data-testid="stSidebarUserContent"]>div>[data-testid="stVerticalBlock"]{{flex:1;display:flex;flex-direction:column}}
 [data-testid="stSidebarUserContent"] [data-testid="stVerticalBlock"]:has(> .st-key-side_foot),
 [data-testid="stSidebarUserContent"] :has(> * > .st-key-side_foot){{flex:1}}
 .st-key-side_foot,:has(> .st-key-side_foot):not([data-testid="stVerticalBlock"]){{margin-top:auto}}
+:is(.st-key-side_quiet,:has(> .st-key-side_quiet):not([data-testid="stVerticalBlock"])){{display:none}}
+.st-key-side_ways button{{min-height:28px;padding:0}}
+.st-key-side_stage button{{min-height:24px;padding:0}}
+[class*="st-key-deck_view_"]{{border-top:1px solid var(--lab-line);padding:6px 0;min-height:48px;gap:4px 14px}}
+:is([class*="st-key-deck_says_"],:has(> [class*="st-key-deck_says_"])){{min-width:min(300px,100%)}}
+[class*="st-key-deck_view_"] button{{min-height:28px;padding:0}}
+.lab-view b{{display:block;font-size:15px;line-height:20px;font-weight:600;color:var(--lab-ink)}}
+.lab-view span{{display:block;overflow-wrap:anywhere}}
 [data-testid="stSidebarNavLink"] p{{font-size:15px}}
 @media (min-width:769px){{[data-testid="stSidebarNavLink"]{{height:26px;min-height:26px;margin-top:1px;margin-bottom:1px}}
 [data-testid="stSidebarNav"] li{{height:28px}}[data-testid="stSidebarNav"] ul{{gap:0}}
@@ -68,7 +76,7 @@ border:1px solid var(--lab-line);border-radius:10px;padding:12px 16px}}
 [data-testid="stMain"] [data-testid="stPageLink-NavLink"] p,
 [data-testid="stBaseButton-tertiary"]:not(:disabled) p,[data-testid="stPopoverButton"][kind="tertiary"] p
 {{text-decoration:underline;text-decoration-color:var(--lab-faint);text-underline-offset:3px;font-size:14px;line-height:20px}}
-[data-testid="stBaseButton-primary"]:not(:disabled) p{{color:var(--lab-onink)}}
+[data-testid="stBaseButton-primary"]:not(:disabled) p,[data-testid="stPopoverButton"][kind="primary"] p{{color:var(--lab-onink)}}
 [data-testid="stSidebarNavLink"][aria-current="page"]{{background:var(--lab-wash)}}
 [data-testid="stMain"] [data-testid="stButtonGroup"] button{{min-height:37px}}
 .st-key-lesion_desk{{display:grid;gap:20px 48px;margin-top:8px;

@@ -15,6 +15,7 @@ import streamlit as st
 
 from core import words
 from core.chart import family_shape, family_token
+from pages.ui import tour
 
 _CSS = """:host{display:block}
 .box{font-family:var(--st-font);font-variant-numeric:tabular-nums;color:var(--lab-ink)}
@@ -56,7 +57,7 @@ _SHAPES = {"triangle-up": "triangle"}
 
 @dataclass(frozen=True, kw_only=True)
 class Surface:
-    """One net: heights over a square grid (rows are y), what each point is, the height at the trained weights."""
+    """One net: heights over a square grid (rows are y), what each point is, the height at the weights."""
 
     title: str
     family: str
@@ -166,7 +167,8 @@ def _bilinear(places: np.ndarray, heights: np.ndarray, wanted: np.ndarray) -> np
 
 def surfaces(shown: Sequence[Surface], height: Scale, *, key: str, said: str, axes: tuple[str, str] = AXES, pale: bool = False) -> None:
     """The surfaces side by side; on a phone one at a time.  `said` is what a screen reader says of them."""
-    _COMPONENT(key=key, data=payload(shown, height, said=said, axes=axes, pale=pale), height="content")
+    told = payload(shown, height, said=said, axes=axes, pale=pale) | {"tell": tour.wants("landscape")}
+    _COMPONENT(key=key, data=told, on_turned_change=lambda: tour.did("landscape"), height="content")
 
 
 def payload(shown: Sequence[Surface], height: Scale, *, said: str, axes: tuple[str, str], pale: bool) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def payload(shown: Sequence[Surface], height: Scale, *, said: str, axes: tuple[s
     diverged, several = any((s.state == DIVERGED).any() for s in shown), len(shown) > 1
     help_ = [
         "One camera, one height scale. Drag, or use the arrow keys." if several else "Drag, or use the arrow keys.",
-        "○ the trained weights",
+        "○ the weights",
         *(["× diverged"] if diverged else []),
         *([f"cut at {number(round(height.high, 2))}"] if height.cut else []),
     ]

@@ -3,13 +3,12 @@
 import math
 from collections.abc import Sequence
 from html import escape
-from textwrap import wrap
 
 import numpy as np
 
-from core.chart import LIGHT, SANS, family_token
+from core.chart import LIGHT, family_token
 from core.ribbon import family_icon, number
-from pages.ui import parts
+from pages.ui import figure
 from pages.ui.surface import AXES, DIVERGED, Scale, Surface
 from pages.ui.surface import number as tick
 
@@ -22,22 +21,12 @@ _TALL = round(1.76 * _SIDE + 18)
 
 def svg(shown: Sequence[Surface], height: Scale, title: str, foot: str, axes: tuple[str, str] = AXES) -> bytes:
     """A row of surfaces on white, the sentence above, the caveats below."""
-    width = len(shown) * (_WIDE + _GAP) - _GAP + 32
-    above, below = wrap(parts.spoken(title), width // 8), wrap(parts.spoken(foot), width // 6)
-    top, tall = 24 + 20 * len(above), 24 + 20 * len(above) + _TALL + 16 * len(below) + 28
-    font = SANS.replace('"', "'")
     body = [
-        f'<text x="16" y="{30 + 20 * i}" font-size="15" font-weight="600" fill="{LIGHT["ink"]}">{escape(s)}</text>'
-        for i, s in enumerate(above)
+        f'<g transform="translate({i * (_WIDE + _GAP)} 0)">{_panel(surface, height, axes if i == 0 else None)}</g>'
+        for i, surface in enumerate(shown)
     ]
-    for i, surface in enumerate(shown):
-        panel = _panel(surface, height, axes if i == 0 else None)
-        body.append(f'<g transform="translate({16 + i * (_WIDE + _GAP)} {top})">{panel}</g>')
-    body += [_text(16, top + _TALL + 22 + 16 * i, s, "muted") for i, s in enumerate(below)]
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{tall}" viewBox="0 0 {width} {tall}" font-family="{font}">'
-        f'<rect width="100%" height="100%" fill="{LIGHT["bg"]}"/>{"".join(body)}</svg>'
-    ).encode()
+    size = f'width="{len(shown) * (_WIDE + _GAP) - _GAP}" height="{_TALL}"'
+    return figure.framed(f"<svg {size}>{''.join(body)}</svg>", title, foot)
 
 
 def _at(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

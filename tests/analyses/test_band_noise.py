@@ -1,12 +1,14 @@
 """Noise ring by ring against a Fourier transform by hand, nets that ignore a ring, and what curves say, with numbers known beforehand."""
 
 import dataclasses
+from itertools import permutations
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+from core import store
 from core.analyses import Subject, band_noise
 from core.errors import MeasureError
 from core.metrics import bands, noise
@@ -190,6 +192,25 @@ def test_crossing_is_that_of_known_curves():
     place, _, high = band_noise.crossing(near, flat)
     assert 0.8 < place < 0.9 and high == np.inf, "one image more at the last ring is no clear crossing"
     assert band_noise.crossing(flat, flat)[0] == 0.1
+
+
+def test_curves_are_said_not_to_cross_only_where_they_do_not():
+    """Of each two nets that come with the lab, against the answers themselves."""
+    stored = {run.id: store.load_result(run.id, "band_noise", one["key"]) for run in store.list_runs() if store.is_shipped(run.id)
+              for one in store.list_results(run.id, "band_noise")}  # fmt: skip
+    told = []
+    for (_, one), (_, other) in permutations(stored.items(), 2):
+        if not np.array_equal(one.arrays["index"], other.arrays["index"]):
+            continue
+        losses = []
+        for found in (one, other):
+            right = (found.arrays["predicted"] == found.arrays["label"]).mean(1)
+            losses.append(right[0] - right[1:])
+        worse, text = losses[0] > losses[1], band_noise.say_crossing(one, other, "A", "B")
+        assert ("do not cross" in text) == bool(worse.all()) and text.count("A") == text.count("B") == 1
+        assert ("cross, and not for good" in text) == bool(worse[-1] and not worse.all())
+        told.append(text)
+    assert any("cross, and not for good" in text for text in told) and any("do not cross" in text for text in told)
 
 
 def test_a_floor_is_called_one():

@@ -255,7 +255,7 @@ def test_points_that_diverge_are_marked_and_counted(subject):
     gone = far.table[(far.table["x"] != 0) | (far.table["y"] != 0)]
     assert gone["diverged"].all() and gone["nll"].isna().all() and not far.table["diverged"][0]
     assert (far.arrays["ring_diverged"] == 1).all() and far.notes["diverged"] == 16
-    assert landscape.takeaway({"A": found(far)}) == "Around the trained weights, **A’s loss is no number**; A diverged at 16 of 18 points."
+    assert landscape.takeaway({"A": found(far)}) == "Around the weights, **A’s loss is no number**; A diverged at 16 of 18 points."
 
 
 @pytest.mark.parametrize("side", [3, 5, 7, 9, 11, 13, 21])
@@ -335,13 +335,13 @@ def test_the_sentence_compares_and_says_what_is_not_clear():
     asked = params(side=11, planes=4)
     flat, steep = made(lambda x, y: 1 + x**2 + y**2, asked), made(lambda x, y: 0.5 + 2.4 * (x**2 + y**2), asked)
     assert landscape.takeaway({"ResNet": found(steep), "ViT": found(flat)}) == (
-        "Around the trained weights, **ViT’s loss rises 2.4 times slower** than ResNet’s (at 0.4 of a step; 95 %: 2.4 to 2.4)."
+        "Around the weights, **ViT’s loss rises 2.4 times slower** than ResNet’s (at 0.4 of a step; 95 %: 2.4 to 2.4)."
     )
     assert landscape.ratio(found(steep), found(flat), 0.4) == pytest.approx((2.4, 2.4, 2.4), rel=1e-4)
     other = made(lambda x, y: 1 + 1.01 * (x**2 + y**2), asked, "other", spread_over=1.0)
     unclear = landscape.takeaway({"A": found(other), "B": found(flat)})
     assert unclear.startswith(
-        "Around the trained weights, **whether B’s loss rises slower** than A’s **is not clear** (ratio 1.0 at 0.4 of a step; 95 %: 0."
+        "Around the weights, **whether B’s loss rises slower** than A’s **is not clear** (ratio 1.0 at 0.4 of a step; 95 %: 0."
     )
     alone = landscape.takeaway({"B": found(made(lambda x, y: 1 + x**2 + y**2, params(side=11)))})
     assert "**B’s loss rises by 0.22 at 0.4 of a step** (95 % over images, one pair of directions: 0.2" in alone
@@ -385,7 +385,7 @@ def test_the_parts_of_a_height():
     assert landscape.levels([table]) == [1.0, 1.25, 1.5, 1.75, 2.0, 2.25, 2.5, 2.75, 3.0]
     logged = landscape.levels([table], log=True)
     assert 6 <= len(logged) <= 8 and np.ptp(np.diff(np.log(logged))) < 0.1
-    assert "1.00 at the trained weights" in landscape.alt_text(table, "A") and "5 points diverged" in landscape.alt_text(table, "A")
+    assert "1.00 at the weights" in landscape.alt_text(table, "A") and "5 points diverged" in landscape.alt_text(table, "A")
 
 
 def test_the_band_holds_the_directions_and_counts_the_diverged():
@@ -408,3 +408,10 @@ def test_pictures_show_the_weights_the_levels_and_what_diverged(theme):
     assert "init to A" in told and '"diverged": true' in told
     part = landscape.chart_contour(table[:1], theme)
     assert part.to_dict()["layer"], "one point has no lines yet"
+
+
+def test_weights_that_were_never_trained_are_not_called_trained() -> None:
+    """A net may be measured as it was drawn, or have come with random weights: no sentence may know better."""
+    one = found(made(lambda x, y: 1 + x * x + y * y, landscape.Params(phase="init", side=5, planes=2, images=8)))
+    for said in (landscape.takeaway({"A": one}), landscape.takeaway({"A": one, "B": one}), landscape.alt_text(one[0], "A")):
+        assert "weights" in said and "trained" not in said

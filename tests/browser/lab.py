@@ -9,13 +9,16 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect
 
+from core import store
+from core.run import Run
 from tests.jobs.conftest import end_all
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,6 +84,21 @@ def serve(home: Path) -> Iterator[Server]:
         process.wait(10)
 
 
+@contextlib.contextmanager
+def prepared(home: Path, fill: Callable[[], object]) -> Iterator[Server]:
+    """A running lab over what `fill` has stored; until it ends, the test's own process works on the same data folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ALTERLAB_HOME", str(home))
+        fill()
+        with serve(home) as server:
+            yield server
+
+
+def shipped(name: str) -> Run:
+    """A run that comes with the lab, by the name of its net: ViT-mini."""
+    return store.find(next((ROOT / "checkpoints").glob(f"{name.lower()}-*")).name)
+
+
 def wait_until_healthy(url: str, process: subprocess.Popen, log: Path) -> None:
     """Return when the server answers; fail with its log if it ends or stays silent."""
     until = time.monotonic() + 60
@@ -137,6 +155,28 @@ def settle(page: Page, timeout: float = PATIENCE_MS) -> Page:
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0, timeout=timeout)
     page.wait_for_timeout(100)
     return page
+
+
+def chart(page: Page, number: int = 0) -> Locator:
+    """A chart of the page, from 0, once it is drawn."""
+    found = page.get_by_test_id("stVegaLiteChart").nth(number)
+    expect(found.locator("svg")).to_be_visible(timeout=PATIENCE_MS)
+    return found
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing has to be scrolled sideways."""
+    return page.evaluate(
+        """() => [document.documentElement, document.querySelector('[data-testid=stMain]')]
+        .every(part => part.scrollWidth <= Math.min(part.clientWidth, innerWidth))"""
+    )
+
+
+def saved(page: Page, button: str) -> Path:
+    """The file that a button gives."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name=button).first.click()
+    return download.value.path()
 
 
 def clean(tab: Visit) -> None:

@@ -1,6 +1,5 @@
 """Compare in a real browser: a link is the first request of a server, nets change places, numbers leave as a file, a phone shows all."""
 
-import io as streams
 import re
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
@@ -12,7 +11,7 @@ from playwright.sync_api import Browser, expect
 from core import store
 from core.claims import gains
 from core.run import Run
-from tests.browser.lab import PATIENCE_MS, Server, clean, serve, settle, visit
+from tests.browser.lab import PATIENCE_MS, Server, clean, fits, saved, serve, settle, visit
 
 pytestmark = pytest.mark.browser
 
@@ -50,9 +49,7 @@ def test_a_link_a_swap_a_file_and_a_phone(browser: Browser, fresh: Server) -> No
         page.get_by_role("radio", name="All at once").click()
         expect(page.get_by_role("table", name="All measures of both nets")).to_be_visible(timeout=PATIENCE_MS)
         settle(page)
-        with page.expect_download() as held:
-            page.get_by_role("button", name="CSV").click()
-        table = pd.read_csv(streams.BytesIO(held.value.path().read_bytes())).set_index("measure")
+        table = pd.read_csv(saved(page, "CSV")).set_index("measure")
         sides = [gains.side(run) for run in (b, a)]
         assert sides[0] and sides[1]
         for gain in gains.gains(sides[0], sides[1]):
@@ -64,6 +61,5 @@ def test_a_link_a_swap_a_file_and_a_phone(browser: Browser, fresh: Server) -> No
         for of in ("all", "corruption", "lesion"):
             page = settle(tab.open(f"compare?m={b.id}&m={a.id}&of={of}"))
             expect(page.locator(".lab-take")).to_be_visible(timeout=PATIENCE_MS)
-            assert page.evaluate("document.documentElement.scrollWidth") <= 390
-            assert page.locator("[data-testid=stMain]").evaluate("all => all.scrollWidth") <= 390
+            assert fits(page)
         clean(tab)

@@ -10,53 +10,33 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from core import io, store
 from core.analyses import density
-from core.run import Run
 from core.table import Measurement, check
 from pages.ui.curvature_ask import PHASES
-from tests.browser.lab import PATIENCE_MS, ROOT, Server, Visit, clean, serve, settle, visit
+from tests.browser.lab import PATIENCE_MS, Server, Visit, chart, clean, fits, prepared, settle, shipped, visit
 from tests.pages.test_curvature import keep, notes, spread
 
 pytestmark = pytest.mark.browser
+#: chart 0 is the lanes, 1 the share of negatives, 2 the mean of positives
 NETS = ("ResNet-mini", "ViT-mini", "AlterNet-mini")
 
 
-def shipped(name: str) -> Run:
-    return store.find(next((ROOT / "checkpoints").glob(f"{name.lower()}-*")).name)
-
-
 @pytest.fixture(scope="module")
-def valleys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A lab in which the shipped nets were measured at every moment, ViT-mini not at 1/3; the density at the end only.
-
-    On clean images: the usual question has answers that come with the lab.
-    """
-    home = tmp_path_factory.mktemp("curvature")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ALTERLAB_HOME", str(home))
-        for run in map(shipped, NETS):
-            for phase in PHASES:
-                if (run.name, phase) != ("ViT-mini", "third"):
-                    keep(run, phase, shipped=False, augment="clean")
-            asked, table = dataclasses.asdict(density.Params(phase="end", augment="clean")), spread(run)
-            check(table, density.COLUMNS)
-            manifest = {"params": asked, "version": density.ANALYSIS.version, "phase": "end"}
-            store.save_result(run.id, "density", io.digest({"of": run.id, **asked}), Measurement(table=table, notes=notes()), manifest)
-    with serve(home) as server:
-        yield server
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A lab in which the shipped nets were measured at every moment, ViT-mini not at 1/3; the density at the end only."""
+    with prepared(tmp_path_factory.mktemp("curvature"), measured) as running:
+        yield running
 
 
-@pytest.fixture
-def tab(browser: Browser, valleys: Server) -> Iterator[Visit]:
-    with visit(browser, valleys) as opened:
-        yield opened
-        clean(opened)
-
-
-def chart(page: Page, number: int) -> Locator:
-    """0 the lanes, 1 the share of negatives, 2 the mean of positives."""
-    found = page.get_by_test_id("stVegaLiteChart").nth(number)
-    expect(found.locator("svg")).to_be_visible(timeout=PATIENCE_MS)
-    return found
+def measured() -> None:
+    """On clean images: the usual question has answers that come with the lab."""
+    for run in map(shipped, NETS):
+        for phase in PHASES:
+            if (run.name, phase) != ("ViT-mini", "third"):
+                keep(run, phase, shipped=False, augment="clean")
+        asked, table = dataclasses.asdict(density.Params(phase="end", augment="clean")), spread(run)
+        check(table, density.COLUMNS)
+        manifest = {"params": asked, "version": density.ANALYSIS.version, "phase": "end"}
+        store.save_result(run.id, "density", io.digest({"of": run.id, **asked}), Measurement(table=table, notes=notes()), manifest)
 
 
 def labels(found: Locator) -> list[str]:
@@ -122,12 +102,12 @@ def test_the_views_are_links_and_every_tick_is_there(tab: Visit) -> None:
     expect(take).to_contain_text("At the end of training", timeout=PATIENCE_MS)
 
 
-def test_a_phone_shows_all_of_it_without_scrolling_sideways(browser: Browser, valleys: Server) -> None:
-    with visit(browser, valleys, viewport={"width": 390, "height": 844}) as tab:
+def test_a_phone_shows_all_of_it_without_scrolling_sideways(browser: Browser, server: Server) -> None:
+    with visit(browser, server, viewport={"width": 390, "height": 844}) as tab:
         for view in ("spectrum", "top", "density"):
             page = tab.open(f"curvature?augment=clean&phase=end&view={view}")
             lanes = chart(page, 0)
-            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            assert fits(page)
             boxes = lanes.locator("svg text").evaluate_all("all => all.map(t => [t.textContent, t.getBoundingClientRect().toJSON()])")
             assert len(boxes) > 10 and not (over := overlapping(boxes)), over
             assert {"start", "warm-up", "1/3", "2/3", "end"} <= set(labels(chart(page, 1)))

@@ -10,33 +10,29 @@ from playwright.sync_api import Browser, Page, expect
 
 from core.data import importing
 from pages.data import SHOW
-from tests.browser.lab import PATIENCE_MS, Server, Visit, clean, serve, settle, visit
+from tests.browser.lab import PATIENCE_MS, Server, Visit, chart, clean, fits, prepared, settle, visit
 from tests.data.bad_pictures import good
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Path]]:
-    """A lab with a set of the reader's own, and a folder and a zip file to bring."""
-    home, source = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("pictures") / "fish and birds"
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to bring, and beside it the same as a zip file."""
+    source = tmp_path_factory.mktemp("pictures") / "fish and birds"
     good(source, ("fish <i>", "birds"), each=30, size=(60, 60))
     (source / "birds" / "words.jpg").write_bytes(b"no picture")
     with zipfile.ZipFile(source.with_suffix(".zip"), "w") as archive:
         for path in source.rglob("*.*"):
             archive.write(path, path.relative_to(source))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ALTERLAB_HOME", str(home))
-        importing.add(source, "Here", importing.Import(image_size=32))
-    with serve(home) as server:
-        yield server, source
+    return source
 
 
-@pytest.fixture
-def tab(browser: Browser, made: tuple[Server, Path]) -> Iterator[Visit]:
-    with visit(browser, made[0]) as opened:
-        yield opened
-        clean(opened)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, source: Path) -> Iterator[Server]:
+    """A lab with a set of the reader's own."""
+    with prepared(tmp_path_factory.mktemp("data"), lambda: importing.add(source, "Here", importing.Import(image_size=32))) as running:
+        yield running
 
 
 def begin(page: Page) -> None:
@@ -57,16 +53,16 @@ def take_in(page: Page, name: str) -> None:
     expect(page.get_by_text("1 file left out. It can be chosen on every page now.")).to_be_visible()
 
 
-def test_a_folder_becomes_a_set_and_goes_again(tab: Visit, made: tuple[Server, Path]) -> None:
+def test_a_folder_becomes_a_set_and_goes_again(tab: Visit, source: Path) -> None:
     page = tab.open("data?show=classes")
     begin(page)
     path = page.get_by_role("textbox", name="Folder, or a zip file that is here")
-    path.fill(f"{made[1]}/nothing")
+    path.fill(f"{source}/nothing")
     path.press("Tab")
     settle(page)
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("This cannot be imported. There is no folder")).to_be_visible(timeout=PATIENCE_MS)
-    path.fill(str(made[1]))
+    path.fill(str(source))
     path.press("Tab")
     settle(page)
     take_in(page, "From a folder")
@@ -83,29 +79,29 @@ def test_a_folder_becomes_a_set_and_goes_again(tab: Visit, made: tuple[Server, P
     expect(page.get_by_text("Fashion holds 20,000 training")).to_be_visible(timeout=PATIENCE_MS)
     settle(page)
     expect(page.get_by_test_id("stSidebar").get_by_role("combobox", name="Images")).to_have_value("Fashion")
-    assert not (made[0].home / "data" / "own" / "from-a-folder").exists()
+    assert not (tab.server.home / "data" / "own" / "from-a-folder").exists()
 
 
-def test_an_uploaded_zip_becomes_a_set(tab: Visit, made: tuple[Server, Path]) -> None:
+def test_an_uploaded_zip_becomes_a_set(tab: Visit, source: Path) -> None:
     page = tab.open("data")
     begin(page)
     page.get_by_role("radio", name="A zip file to upload").click()
-    page.locator("input[type=file]").set_input_files(made[1].with_suffix(".zip"))
+    page.locator("input[type=file]").set_input_files(source.with_suffix(".zip"))
     expect(page.get_by_text("fish and birds.zip")).to_be_visible(timeout=PATIENCE_MS)
     settle(page)
     take_in(page, "From a zip")
     expect(page.get_by_text("an uploaded zip file")).to_be_visible()
-    assert list((made[0].home / "data" / "inbox").iterdir()) == []
+    assert list((tab.server.home / "data" / "inbox").iterdir()) == []
 
 
-def test_every_view_is_a_link_and_fits_a_phone(browser: Browser, made: tuple[Server, Path]) -> None:
-    with visit(browser, made[0], viewport={"width": 390, "height": 844}) as tab:
+def test_every_view_is_a_link_and_fits_a_phone(browser: Browser, server: Server) -> None:
+    with visit(browser, server, viewport={"width": 390, "height": 844}) as tab:
         page = tab.open("data?d=own:here")
         for show, title in list(SHOW.items())[1:]:
             page.get_by_role("radio", name=title).click()
             expect(page).to_have_url(re.compile(f"show={show}"), timeout=PATIENCE_MS)
             settle(page)
-            expect(page.get_by_test_id("stVegaLiteChart").locator("svg")).to_be_visible(timeout=PATIENCE_MS)
+            chart(page)
             expect(page.get_by_text("undefined")).to_have_count(0)
-            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+            assert fits(page)
         clean(tab)

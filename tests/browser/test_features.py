@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from core import spec, store
 from core.analyses import attention, cka, fourier, receptive, variance
-from tests.browser.lab import PATIENCE_MS, ROOT, Visit, clean, serve, settle, visit
+from tests.browser.lab import PATIENCE_MS, ROOT, Visit, clean, fits, serve, settle, visit
 
 pytestmark = pytest.mark.browser
 #: loading torch and the net on a small machine
@@ -65,7 +65,7 @@ def test_every_view_may_be_the_first_thing_a_visitor_opens(lab: Visit) -> None:
         expect(page.get_by_role("heading", level=2, name="ViT-mini, Stage 1, unit 3 · MSA")).to_be_visible(timeout=PATIENCE_MS)
         if show == "cka":
             expect(page.get_by_role("status").filter(has_text=f"CKA {likeness('s1u3', 's1u9'):.2f}")).to_be_visible()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 1280
+        assert fits(page)
     # the worker as it ships: seven heads and the picture, once it has loaded the net
     maps = page.locator(".lab-flips img")
     expect(maps).to_have_count(

@@ -76,11 +76,11 @@ def _journey(tab: Visit) -> None:
 
     row(page).get_by_role("button", name="Stop").click()
     expect(row(page)).to_contain_text("Stopped as asked.", timeout=30_000)
-    expect(row(page).get_by_role("button")).to_have_text(["Resume", "Details"])
+    expect(row(page).get_by_role("button")).to_have_text(["Go on", "Details"])
     page.wait_for_timeout(1500)
     assert asked(page, frames) == 0, "the page asks on when nothing lives"
 
-    row(page).get_by_role("button", name="Resume").click()
+    row(page).get_by_role("button", name="Go on").click()
     expect(row(page)).to_contain_text("Running", timeout=START_MS)
     assert at_epoch(page) >= reached, "it began anew"
     row(page).get_by_role("button", name="Stop").click()

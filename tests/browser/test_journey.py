@@ -1,4 +1,4 @@
-"""The lab in a real browser: every page as the first thing a visitor opens, and the main job from end to end."""
+"""The lab in a real browser: what would leave the machine is noticed, and the main job from end to end."""
 
 import csv
 import re
@@ -7,23 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.lab import PAGES, PATIENCE_MS, Visit, clean, serve, settle, visit
+from tests.browser.lab import PATIENCE_MS, Visit, clean, saved, serve, settle, visit
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("name", PAGES)
-def test_a_deep_link_may_be_the_first_request(browser: Browser, tmp_path: Path, name: str) -> None:
-    """On a server nobody has visited yet, each page's own link opens that page inside the frame."""
-    path = "" if name == "start" else name
-    with serve(tmp_path) as server, visit(browser, server) as tab:
-        page = tab.open(path)
-        expect(page.get_by_role("heading", level=1)).to_have_count(1, timeout=PATIENCE_MS)
-        expect(page.get_by_test_id("stSidebarNavLink")).to_have_count(len(PAGES))
-        expect(page.get_by_role("dialog")).to_have_count(0)
-        assert page.url.partition("?")[0].rstrip("/") == f"{server.url}/{path}".rstrip("/")
-        clean(tab)
 
 
 def test_an_outside_request_is_noticed(browser: Browser, tab: Visit) -> None:
@@ -80,9 +66,7 @@ def _main_job(tab: Visit) -> None:
     expect(yours).to_have_count(1, timeout=180_000)
     settle(page)
     assert shipped.count() >= 2, "no shipped net stands beside the new one"
-    with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").first.click()
-    nets = set(csv_column(download.value.path(), "net"))
+    nets = set(csv_column(saved(page, "CSV"), "net"))
     assert "Yours" in nets and len(nets) == shipped.count()
 
 

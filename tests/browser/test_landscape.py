@@ -1,16 +1,13 @@
 """Landscape in a real browser: surfaces that turn together, by mouse, keys and touch, and stay where the reader left them."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from core.analyses import landscape
-from core.run import Run
-from core.store import find
-from tests.browser.lab import PATIENCE_MS, ROOT, Server, Visit, clean, serve, settle, visit
+from tests.browser.lab import PATIENCE_MS, Server, Visit, clean, fits, prepared, settle, shipped, visit
 from tests.pages.test_landscape import STEEP, keep
 
 pytestmark = pytest.mark.browser
@@ -22,28 +19,16 @@ BOX = "[...document.querySelectorAll('*')].map(e => e.shadowRoot?.querySelector(
 
 
 @pytest.fixture(scope="module")
-def hills(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A lab in which the three shipped nets have a bowl each, the first a net that diverges at three points."""
-    home = tmp_path_factory.mktemp("landscape")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ALTERLAB_HOME", str(home))
+
+    def bowls() -> None:
         for name, steep in zip(NETS, STEEP, strict=True):
             params = landscape.Params(planes=1, direction=DIRECTION)
             keep(shipped(name), steep, params, gone=3 * (name == NETS[0]), shipped=False)
-    with serve(home) as server:
-        yield server
 
-
-def shipped(name: str) -> Run:
-    place: Path = next((ROOT / "checkpoints").glob(f"{name.lower()}-*"))
-    return find(place.name)
-
-
-@pytest.fixture
-def tab(browser: Browser, hills: Server) -> Iterator[Visit]:
-    with visit(browser, hills) as opened:
-        yield opened
-        clean(opened)
+    with prepared(tmp_path_factory.mktemp("landscape"), bowls) as running:
+        yield running
 
 
 def surfaces(tab: Visit) -> Page:
@@ -146,8 +131,8 @@ def test_the_wheel_is_left_to_the_page(tab: Visit) -> None:
     assert camera(page)["zoom"] == 1
 
 
-def test_without_motion_a_key_turns_at_once(browser: Browser, hills: Server) -> None:
-    with visit(browser, hills, reduced_motion="reduce") as tab:
+def test_without_motion_a_key_turns_at_once(browser: Browser, server: Server) -> None:
+    with visit(browser, server, reduced_motion="reduce") as tab:
         page = surfaces(tab)
         page.locator(".panels").focus()
         steps = page.evaluate(
@@ -160,8 +145,8 @@ def test_without_motion_a_key_turns_at_once(browser: Browser, hills: Server) -> 
         clean(tab)
 
 
-def test_it_follows_the_theme(browser: Browser, hills: Server) -> None:
-    with visit(browser, hills, color_scheme="light") as tab:
+def test_it_follows_the_theme(browser: Browser, server: Server) -> None:
+    with visit(browser, server, color_scheme="light") as tab:
         page = surfaces(tab)
         light = colours(page.locator(".panels canvas").first)
         page.emulate_media(color_scheme="dark")
@@ -184,8 +169,8 @@ def test_it_takes_its_colours_when_the_pages_style_comes_late(tab: Visit) -> Non
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_on_a_phone_there_is_one_net_with_a_switch(browser: Browser, hills: Server, scheme: str) -> None:
-    with visit(browser, hills, viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True) as tab:
+def test_on_a_phone_there_is_one_net_with_a_switch(browser: Browser, server: Server, scheme: str) -> None:
+    with visit(browser, server, viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True) as tab:
         page = surfaces(tab)
         assert [canvas.is_visible() for canvas in page.locator(".panels canvas").all()] == [True, False, False]
         choice = page.get_by_role("radio", name="ViT-mini")
@@ -195,6 +180,5 @@ def test_on_a_phone_there_is_one_net_with_a_switch(browser: Browser, hills: Serv
         expect(choice).to_be_checked()
         assert [canvas.is_visible() for canvas in page.locator(".panels canvas").all()] == [False, True, False]
         assert colours(page.locator(".panels canvas").nth(1))["warm"] > 5000
-        widths = page.evaluate("() => { const m = document.querySelector('[data-testid=stMain]'); return [m.scrollWidth, m.clientWidth] }")
-        assert widths[0] <= widths[1], "the page scrolls sideways"
+        assert fits(page)
         clean(tab)

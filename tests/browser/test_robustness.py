@@ -12,7 +12,7 @@ from core import io, store
 from core.analyses import _cells
 from core.run import Run
 from pages.robustness import SHOW
-from tests.browser.lab import PATIENCE_MS, ROOT, Server, Visit, clean, serve, settle, visit
+from tests.browser.lab import PATIENCE_MS, Server, Visit, chart, clean, fits, prepared, settle, shipped, visit
 from tests.pages.test_robustness import LOST, attacked, cells, keep, noise, sure
 
 pytestmark = pytest.mark.browser
@@ -22,41 +22,29 @@ NETS = ("ResNet-mini", "ViT-mini")
 
 
 @pytest.fixture(scope="module")
-def nets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, list[Run]]]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A lab with two nets of the user's own, made of shipped weights, whose answers are known."""
-    home, runs = tmp_path_factory.mktemp("robustness"), []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ALTERLAB_HOME", str(home))
-        for name in NETS:
-            shipped = next((ROOT / "checkpoints").glob(f"{name.lower()}-*"))
-            run = dataclasses.replace(store.find(shipped.name), seed=77)
-            place = store.create(run)
-            shutil.copytree(shipped / "weights", place / "weights", dirs_exist_ok=True)
-            io.write_json(place / "final.json", io.read_json(shipped / "final.json"))
-            keep(run, "corruption", cells(run, LOST[name]), shipped=False)
-            keep(run, "band_noise", noise(run, LOST[name]), shipped=False)
-            keep(run, "adversarial", attacked(run, LOST[name] // 2), shipped=False)
-            keep(run, "calibration", sure(run, LOST[name]), shipped=False)
-            runs.append(run)
-    with serve(home) as server:
-        yield server, runs
+    with prepared(tmp_path_factory.mktemp("robustness"), answered) as running:
+        yield running
 
 
-@pytest.fixture
-def tab(browser: Browser, nets: tuple[Server, list[Run]]) -> Iterator[Visit]:
-    with visit(browser, nets[0]) as opened:
-        yield opened
-        clean(opened)
+def own() -> list[Run]:
+    return [dataclasses.replace(shipped(name), seed=77) for name in NETS]
 
 
-def stage(nets: tuple[Server, list[Run]]) -> str:
-    return "&".join(f"m={run.id}" for run in nets[1])
+def answered() -> None:
+    for name, run in zip(NETS, own(), strict=True):
+        place, weights = store.create(run), store.folder(shipped(name).id)
+        shutil.copytree(weights / "weights", place / "weights", dirs_exist_ok=True)
+        io.write_json(place / "final.json", io.read_json(weights / "final.json"))
+        keep(run, "corruption", cells(run, LOST[name]), shipped=False)
+        keep(run, "band_noise", noise(run, LOST[name]), shipped=False)
+        keep(run, "adversarial", attacked(run, LOST[name] // 2), shipped=False)
+        keep(run, "calibration", sure(run, LOST[name]), shipped=False)
 
 
-def chart(page: Page) -> Locator:
-    found = page.get_by_test_id("stVegaLiteChart").first
-    expect(found.locator("svg")).to_be_visible(timeout=PATIENCE_MS)
-    return found
+def stage() -> str:
+    return "&".join(f"m={run.id}" for run in own())
 
 
 def number(page: Page, kind: str, column: int) -> Locator:
@@ -65,9 +53,9 @@ def number(page: Page, kind: str, column: int) -> Locator:
     return chart(page).locator("g.mark-text.role-mark text").nth(len(NETS) * order.index(kind) + column)
 
 
-def test_a_click_on_a_cell_shows_its_images(tab: Visit, nets: tuple[Server, list[Run]]) -> None:
+def test_a_click_on_a_cell_shows_its_images(tab: Visit) -> None:
     """On the number itself; the pictures come from the worker, and the cell stands in the address."""
-    page = tab.open(f"robustness?{stage(nets)}&severity=2")
+    page = tab.open(f"robustness?{stage()}&severity=2")
     figures = page.locator(".robust-flips figure")
     expect(page.get_by_text("Fog, severity 2:")).to_be_visible(timeout=PATIENCE_MS)
     expect(figures).to_have_count(8, timeout=LOAD_MS)
@@ -76,7 +64,7 @@ def test_a_click_on_a_cell_shows_its_images(tab: Visit, nets: tuple[Server, list
     expect(snow).to_have_text("80")
     snow.click()
     expect(page.get_by_text("Snow, severity 2:")).to_be_visible(timeout=PATIENCE_MS)
-    expect(page).to_have_url(re.compile(rf"kind=snow.*net={nets[1][1].id}"), timeout=PATIENCE_MS)
+    expect(page).to_have_url(re.compile(rf"kind=snow.*net={own()[1].id}"), timeout=PATIENCE_MS)
     expect(figures).to_have_count(8, timeout=PATIENCE_MS)
     expect(page.get_by_text("20 of 200 turn wrong, 0 right")).to_be_visible()
     sides = page.locator(".robust-flips img").evaluate_all("all => all.map(one => one.naturalWidth)")
@@ -88,14 +76,14 @@ def test_a_click_on_a_cell_shows_its_images(tab: Visit, nets: tuple[Server, list
     assert "kind=snow" in page.url
 
 
-def test_every_view_is_a_link_and_fits_a_phone(browser: Browser, nets: tuple[Server, list[Run]]) -> None:
-    with visit(browser, nets[0], viewport={"width": 390, "height": 844}) as tab:
-        page = tab.open(f"robustness?{stage(nets)}&show=band_noise")
+def test_every_view_is_a_link_and_fits_a_phone(browser: Browser, server: Server) -> None:
+    with visit(browser, server, viewport={"width": 390, "height": 844}) as tab:
+        page = tab.open(f"robustness?{stage()}&show=band_noise")
         for show, title in list(SHOW.items())[1:]:
             page.get_by_role("radio", name=title).click()
             expect(page).to_have_url(re.compile(f"show={show}"), timeout=PATIENCE_MS)
             settle(page)
             if show != "shape_texture":
-                expect(page.get_by_test_id("stVegaLiteChart").first).to_be_visible(timeout=PATIENCE_MS)
-            assert page.evaluate("document.documentElement.scrollWidth") <= 390
+                chart(page)
+            assert fits(page)
         clean(tab)

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from core import claims
 from core.claims.judge import NOT_MEASURED
-from tests.browser.lab import PATIENCE_MS, Visit, settle
+from tests.browser.lab import PATIENCE_MS, Visit, fits, saved, settle
 
 pytestmark = pytest.mark.browser
 
@@ -35,9 +35,7 @@ def test_from_a_verdict_to_its_evidence_and_back_and_into_a_file(tab: Visit) -> 
     expect(page.locator("[class*='st-key-row_claim_']")).to_have_count(len(claims.CLAIMS), timeout=PATIENCE_MS)
     settle(page)
 
-    with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
-    with download.value.path().open(newline="", encoding="utf-8") as file:
+    with saved(page, "CSV").open(newline="", encoding="utf-8") as file:
         rows = {row["id"]: row for row in csv.DictReader(file)}
     assert {i: row["verdict"] for i, row in rows.items()} == {i: one.verdict for i, one in told.items()}
     assert float(rows["F1"]["effect"]) == pytest.approx(told["F1"].effect)
@@ -57,7 +55,7 @@ def test_a_claim_is_a_link_that_opens_it_in_view_and_a_phone_shows_all_of_it(tab
     expect(page.locator("[class*='st-key-row_claim_']")).to_have_count(open_, timeout=PATIENCE_MS)
     page.set_viewport_size({"width": 390, "height": 844})
     settle(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "the page scrolls sideways"
+    assert fits(page)
     row = page.locator("[class*='st-key-row_claim_']").first
     box, why = row.bounding_box(), row.get_by_role("button", name="Why").bounding_box()
     assert box and why, "the row and its way on are drawn"

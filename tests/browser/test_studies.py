@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from core import studies
 from pages.ui import study_known
-from tests.browser.lab import PATIENCE_MS, Server, Visit, clean, serve, settle, visit
+from tests.browser.lab import PATIENCE_MS, Server, Visit, clean, fits, prepared, saved, settle, visit
 from tests.pages import made_jobs
 from tests.pages.test_studies import MINI, do
 
@@ -17,21 +17,10 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A lab in which two of three nets of a study are done."""
-    home = tmp_path_factory.mktemp("studies")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ALTERLAB_HOME", str(home))
-        do("heads", only=2)
-        with serve(home) as server:
-            yield server
-
-
-@pytest.fixture
-def tab(browser: Browser, lab: Server) -> Iterator[Visit]:
-    with visit(browser, lab) as opened:
-        yield opened
-        clean(opened)
+    with prepared(tmp_path_factory.mktemp("studies"), lambda: do("heads", only=2)) as running:
+        yield running
 
 
 def test_a_link_opens_a_study_that_fills_while_it_runs(tab: Visit) -> None:
@@ -42,15 +31,11 @@ def test_a_link_opens_a_study_that_fills_while_it_runs(tab: Visit) -> None:
     panels = page.get_by_test_id("stVegaLiteChart")
     expect(panels).to_have_count(3)
     expect(panels.last.locator("svg")).to_be_visible(timeout=PATIENCE_MS)
-    with page.expect_download() as saved:
-        page.get_by_role("button", name="CSV").click()
-    with saved.value.path().open(encoding="utf-8") as file:
+    with saved(page, "CSV").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == ["1 head", "3 heads", "6 heads"]
     assert [row["state"] for row in rows] == ["ready", "ready", "new"] and rows[2]["accuracy"] == ""
-    with page.expect_download() as saved:
-        page.get_by_role("button", name="SVG").click()
-    assert "Mean of positive eigenvalues" in saved.value.path().read_text(encoding="utf-8")
+    assert "Mean of positive eigenvalues" in saved(page, "SVG").read_text(encoding="utf-8")
 
     told = {"step": 2350, "total": 3000, "rate": 3.0, "eta_s": 540.0, "message": "6 heads: epoch 2 of 6 · 900 images/s", "attempt": 1}
     job = made_jobs.write("study", study_known.args(studies.get("heads"), MINI), label="Heads", progress=told)
@@ -69,18 +54,18 @@ def test_a_link_opens_a_study_that_fills_while_it_runs(tab: Visit) -> None:
     settle(page)
 
 
-def test_the_mode_is_an_address_and_a_study_fits_a_phone(browser: Browser, lab: Server) -> None:
-    with visit(browser, lab, viewport={"width": 390, "height": 844}) as tab:
+def test_the_mode_is_an_address_and_a_study_fits_a_phone(browser: Browser, server: Server) -> None:
+    with visit(browser, server, viewport={"width": 390, "height": 844}) as tab:
         page = tab.open("train")
         expect(page.get_by_role("heading", name="Is it learning, and when is it done?")).to_be_visible(timeout=PATIENCE_MS)
         page.get_by_role("radio", name="A study").click()
         expect(page).to_have_url(re.compile(r"study=buildup"), timeout=PATIENCE_MS)
         expect(page.get_by_role("heading", name="How many MSAs does a conv net want, and where?")).to_be_visible()
         settle(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert fits(page)
         page.get_by_role("radio", name="One net").click()
         expect(page).not_to_have_url(re.compile("study="), timeout=PATIENCE_MS)
         expect(page.get_by_role("heading", name="Is it learning, and when is it done?")).to_be_visible()
         settle(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert fits(page)
         clean(tab)

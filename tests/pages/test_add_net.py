@@ -14,7 +14,7 @@ from core.errors import StoreError
 from core.outline import Outline
 from core.run import Run
 from core.spec import layout, parse
-from pages.ui import add_net, added_nets
+from pages.ui import add_net, pickers
 from tests.data.bad_pictures import good
 from tests.pages import made_jobs
 
@@ -33,6 +33,12 @@ def imported(name: str = "timm:test_resnet", **changes) -> Run:
     run = Run(arch=name, data="fashion", recipe={}, outline=outline.to_json(), name=name.removeprefix("timm:"))
     io.write_json(store.create(run) / "final.json", {"accuracy": 0.12, "n_test": 10_000, "seconds": 31.0, "weights": outline.weights})
     return run
+
+
+def arrived() -> tuple[Run, str]:
+    """A net from elsewhere and the job that brought it."""
+    run, args = imported(), {"name": "test_resnet", "images": "fashion"}
+    return run, made_jobs.write("import_net", args, label="Add test_resnet", end={"state": "succeeded", "result": {"run": run.id}})
 
 
 def form(opened: Open, **query: str) -> AppTest:
@@ -235,13 +241,7 @@ def test_a_stopped_import_can_be_tried_again(opened: Open, monkeypatch: pytest.M
 
 
 def test_a_net_that_has_come_is_put_on_stage_with_ways_on(opened: Open) -> None:
-    run = imported()
-    job = made_jobs.write(
-        "import_net",
-        {"name": "test_resnet", "images": "fashion"},
-        label="Add test_resnet",
-        end={"state": "succeeded", "result": {"run": run.id}},
-    )
+    run, job = arrived()
     app = opened("build")
     app.session_state["net_waits"] = job
     app.run()
@@ -255,13 +255,7 @@ def test_a_net_that_has_come_is_put_on_stage_with_ways_on(opened: Open) -> None:
 
 
 def test_a_job_of_an_import_opens_its_net(opened: Open) -> None:
-    run = imported()
-    job = made_jobs.write(
-        "import_net",
-        {"name": "test_resnet", "images": "fashion"},
-        label="Add test_resnet",
-        end={"state": "succeeded", "result": {"run": run.id}},
-    )
+    run, job = arrived()
     app = opened("train")
     assert "12.0 % as it came, its weights random, seed 0, 31 s" in said(app)
     assert app.button(key=f"open_{job}") and not [b for b in app.button if b.key == f"remove_{run.id}"], "one line for one net"
@@ -292,11 +286,11 @@ def test_a_job_deletes_the_upload_when_its_net_is_there(home: Path, monkeypatch:
 def test_a_new_net_takes_the_place_of_one_of_other_images(opened: Open) -> None:
     first, second = imported(), imported("timm:test_vit")
     other = [Run(arch="ccm", data="cifar10", recipe={}, seed=seed) for seed in range(3)]
-    assert added_nets.beside(other, first) == [*other, first]
-    assert added_nets.beside([*other, first], second) == [*other[:2], first, second], "the net that was added before stays"
-    assert added_nets.beside([*other, first], first) == [*other, first]
+    assert pickers.beside(other, first) == [*other, first]
+    assert pickers.beside([*other, first], second) == [*other[:2], first, second], "the net that was added before stays"
+    assert pickers.beside([*other, first], first) == [*other, first]
     four = [imported(f"timm:test_{name}") for name in ("a", "b", "c", "d")]
-    assert added_nets.beside(four, first) == [*four[1:], first]
+    assert pickers.beside(four, first) == [*four[1:], first]
 
 
 def test_why_a_page_has_nothing_of_a_net_is_said_in_its_words(opened: Open) -> None:

@@ -79,14 +79,14 @@ def sides(runs: tuple[Run, Run]) -> tuple[Net, Net]:
 def test_no_net(opened: Opened) -> None:
     app = fine(opened("compare"))
     assert "No net is trained yet" in takeaway(app)
-    assert [button.key for button in app.button] == ["compare_train"]
+    assert [button.key for button in app.main.button] == ["compare_train"]
 
 
 def test_one_net(opened: Opened, checkout: Path) -> None:
     ship("resnet-mini", 0.9)
     app = fine(opened("compare"))
     assert "one is here. Train a second one" in takeaway(app)
-    assert [button.key for button in app.button] == ["compare_train"]
+    assert [button.key for button in app.main.button] == ["compare_train"]
 
 
 def test_two_nets_and_one_on_stage(opened: Opened, shipped: list[Run]) -> None:

@@ -228,7 +228,7 @@ def test_the_file_holds_lanes_and_both_charts_over_training(filled: list[Run]) -
     charts = {"lanes": curvature_figure.lanes(tables["warmup"], "spectrum", families)}
     for which in curvature_figure.TRENDS:
         charts[which] = lambda theme, which=which: hessian.chart_phases(tables, theme, which=which, families=families, phase="end")
-    file = figure.svg_file(lambda theme: curvature_figure.whole(charts, theme), "**A takeaway**", "A foot line").decode()
+    file = figure.svg_rows(curvature_figure.rows(charts), "**A takeaway**", "A foot line").decode()
     for said in ("A takeaway", "A foot line", "bends down", "Share negative, %", "Mean of positives", "AlterNet-mini"):
         assert said in file
 

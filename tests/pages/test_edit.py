@@ -114,7 +114,7 @@ def test_the_rule_builds_the_papers_own_net() -> None:
         steps += [(s, u) for s, u in edit.changed(found.after, arch) or []]
         arch = found.after
     assert steps == [(4, 4), (4, 2), (3, 6)]
-    assert rule.next_place(arch, 32, 2) == (2, 4)
+    assert rule.next_place(arch, 32, [2]) == (2, 4)
 
 
 def test_the_rule_is_silent_on_nets_it_does_not_speak_of() -> None:

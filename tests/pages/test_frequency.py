@@ -44,7 +44,7 @@ def test_it_opens_on_the_shipped_results(opened: Opened, shipped: list[Run]) -> 
     assert "In these 3 nets, <b>MSA units blur</b> (−0.20 ± 0.00, all 10)" in text(app)
     # one panel a net, the change by kind, the focused unit
     assert len(charts(app)) == 5
-    assert [button.key for button in app.button] == ["frequency_lesion"]  # nothing to measure
+    assert [button.key for button in app.main.button] == ["frequency_lesion"]  # nothing to measure
 
 
 def test_panels_share_their_y_axis(opened: Opened, shipped: list[Run]) -> None:

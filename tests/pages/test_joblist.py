@@ -110,12 +110,12 @@ def test_out_of_memory_offers_half_the_batch(opened: Opened, checkout: Path, mon
     ("end", "says", "offered"),
     [
         ({"state": "failed", "cause": "exception", "reason": "It broke."}, "It broke.", ["Show log"]),
-        ({"state": "failed", "cause": "disk_full", "reason": state.WORDS["disk_full"]}, "The disk is full.", ["Resume", "Details"]),
-        ({"state": "failed", "cause": "lost", "reason": f"Gone. {state.KEPT}"}, "Gone. What it saved is kept.", ["Resume", "Details"]),
+        ({"state": "failed", "cause": "disk_full", "reason": state.WORDS["disk_full"]}, "The disk is full.", ["Go on", "Details"]),
+        ({"state": "failed", "cause": "lost", "reason": f"Gone. {state.KEPT}"}, "Gone. What it saved is kept.", ["Go on", "Details"]),
         (
             {"state": "cancelled", "cause": "user", "reason": state.STOPPED},
             "Stopped as asked. What it saved is kept.",
-            ["Resume", "Details"],
+            ["Go on", "Details"],
         ),
         ({"state": "succeeded"}, "not trained to the end", ["Open", "Details"]),
     ],

@@ -98,7 +98,7 @@ def test_it_opens_on_stored_surfaces(opened: Opened, hills: list[Run]) -> None:
     assert [title.value for title in app.title] == [landscape.ANALYSIS.question]
     # by construction: 2 / 1, the same on every image and in every direction
     assert "<b>ViT-mini’s loss rises 2.0 times slower</b> than ResNet-mini’s" in text(app)
-    assert [button.key for button in app.button] == ["landscape_finer"]  # nothing is missing
+    assert [button.key for button in app.main.button] == ["landscape_finer"]  # nothing is missing
     sent = given(app)
     assert [(p["title"], p["token"], p["shape"]) for p in sent["panels"]] == [
         ("ResNet-mini", "conv", "square"), ("ViT-mini", "msa", "circle"), ("AlterNet-mini", "hyb", "diamond"),
@@ -226,7 +226,7 @@ def test_weights_that_are_not_kept_are_said(opened: Opened, hills: list[Run]) ->
     app = opened("landscape")
     app.selectbox(key="ls_phase").set_value("third").run()
     assert "ResNet-mini, ViT-mini and AlterNet-mini: the weights of this phase (one third) are not kept here" in text(app)
-    assert not [button.key for button in app.button]
+    assert not [button.key for button in app.main.button]
 
 
 def test_along_the_curvature(opened: Opened, hills: list[Run], queued: list[tuple]) -> None:
@@ -253,7 +253,7 @@ def test_the_line_between_two_nets(opened: Opened, hills: list[Run], queued: lis
     assert app.query_params["other"] == hills[0].id
     assert "ViT-mini and AlterNet-mini: another architecture than the other end" in text(app)
     assert "ResNet-mini: this is the other end itself" in text(app)
-    assert not app.exception and "landscape_measure" not in [button.key for button in app.button]
+    assert not app.exception and "landscape_measure" not in [button.key for button in app.main.button]
     again = opened("landscape", ls_along="Between two nets", other=hills[2].id)
     assert again.selectbox(key="landscape_other").value == hills[2].id
 

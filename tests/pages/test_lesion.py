@@ -21,7 +21,7 @@ from core.errors import LiveError
 from core.recipe import RECIPES
 from core.run import Run
 from core.table import Measurement, check
-from pages.ui import address, bars, flips
+from pages.ui import address, bars, figure, flips
 from tests.pages import made_jobs
 from tests.pages.conftest import pictured, stands_in
 from tests.pages.test_frequency import text
@@ -411,7 +411,7 @@ def test_the_file_shows_what_is_off_and_says_what_it_is() -> None:
     slots = spec.layout(spec.parse("ccm-gcm"), 32)
     every = {slot.id: bars.Bar(lost=5, low=4, high=6) for slot in slots if slot.kind != "merge"}
     drawing = bars.drawing(slots, every, {"s2u1": "stays"}, off=["s1u2"], paint=chart.LIGHT)
-    root = ET.fromstring(bars.file(drawing, "In A & B, **one** unit " * 9, "Bars: <stored> sweep."))
+    root = ET.fromstring(figure.framed(drawing, "In A & B, **one** unit " * 9, "Bars: <stored> sweep."))
     said = [t.text or "" for t in root.iter(f"{SVG}text")]
     assert said[0].startswith("In A & B, one unit") and said[-1] == "Bars: <stored> sweep."
     hollow = {u.get("data-id") for u in root.iter(f"{SVG}g") for part in u.iter() if u.get("data-id") and part.get("class") == "hollow"}

@@ -227,6 +227,19 @@ def test_a_finished_job_opens_on_frequency(opened: Opened, shipped: list[Run]) -
     assert "Yours: not measured yet" in text(app)
 
 
+def test_a_net_that_is_opened_on_a_full_stage_takes_the_place_of_one_of_other_images(opened: Opened, shipped: list[Run]) -> None:
+    run, more = mine(), mine(seed=5)
+    job = training(run, end={"state": "succeeded", "result": {"run": run.id}})
+    training(more, end={"state": "succeeded", "result": {"run": more.id}})
+    for one in (run, more):
+        made_jobs.history(one.id, [0.5, 0.6])
+        io.write_json(store.folder(one.id) / "final.json", {"accuracy": 0.9, **size.count(presets.resolve(MINE), 32, 10)})
+    four = [*(net.id for net in shipped), more.id]
+    app = opened("train", m=four)
+    app.button(key=f"open_{job}").click().run()
+    assert len(four) == 4 and app.session_state["m"] == [*four[:2], more.id, run.id]
+
+
 def test_deleting_is_confirmed(opened: Opened, checkout: Path) -> None:
     run = mine()
     job = training(run, end={"state": "cancelled"})

@@ -1,4 +1,4 @@
-// Copies the address of the page.  Outside of a secure context the clipboard API is missing; then a hidden field does it.
+// Copies the address of the page, without the tour that its reader may be on.  Outside of a secure context the clipboard API is missing; then a hidden field does it.
 export default function ({ data, parentElement }) {
   const button = parentElement.querySelector("button")
   if (!button) return
@@ -15,12 +15,14 @@ export default function ({ data, parentElement }) {
   }
 
   button.onclick = async () => {
+    const here = new URL(window.location.href)
+    if (here.searchParams.has("tour")) here.searchParams.delete("tour")
     let worked = false
     try {
-      await navigator.clipboard.writeText(window.location.href)
+      await navigator.clipboard.writeText(here.href)
       worked = true
     } catch {
-      worked = viaField(window.location.href)
+      worked = viaField(here.href)
     }
     button.textContent = worked ? data.done : data.failed
     window.setTimeout(() => { button.textContent = data.label }, 2000)

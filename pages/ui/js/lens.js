@@ -97,7 +97,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
     find(".from").textContent = data.ends[0]
     find(".till").textContent = data.ends[1]
     find(".what").textContent = data.what
-    find(".snap").disabled = !data.flips.length
     find(".ticks").replaceChildren(
       ...data.ticks.map(({ step, label }) => {
         const tick = element("span", "", label)
@@ -246,7 +245,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
     event.preventDefault()
     event.stopPropagation()
   }
-  find(".snap").onclick = snap
 
   box._show = show
   if (box._key !== data.key) {

@@ -11,7 +11,7 @@ const shapes = {
   cross: "M6 1h4v5h5v4h-5v5h-4v-5h-5v-4h5Z",
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const box = parentElement.querySelector(".box")
   if (!box) return
   const [group, pick, say] = [".panels", ".switch", ".say"].map((name) => box.querySelector(name))
@@ -29,6 +29,14 @@ export default function ({ data, parentElement }) {
       return `${panel.title} ${k < 0 ? "not measured" : panel.state[k] === DIVERGED ? "diverged" : value(panel.values[k], data.digits)}`
     })
     say.textContent = `x ${minus(box._over.x.toFixed(2))}, y ${minus(box._over.y.toFixed(2))}: ${told.join(" · ")}`
+  }
+
+  // the one thing that is ever told to Python, and only while somebody there waits for it: that the surfaces were turned
+  if (!data.tell) box._told = false
+  const turned = () => {
+    if (!data.tell || box._told) return
+    box._told = true
+    setTriggerValue("turned", true)
   }
 
   // ---- one frame for all panels
@@ -153,6 +161,7 @@ export default function ({ data, parentElement }) {
     const change = moves[event.key]
     if (!change) return
     aim(change, true)
+    turned()
     event.preventDefault()
     event.stopPropagation()
   }
@@ -175,7 +184,11 @@ export default function ({ data, parentElement }) {
     tell()
     again()
   }
-  group.onpointerup = group.onpointercancel = group.onlostpointercapture = () => (box._held = undefined)
+  group.onpointerup = group.onpointercancel = group.onlostpointercapture = () => {
+    const held = box._held
+    box._held = undefined
+    if (held && (held.turn !== box._aim.turn || held.tilt !== box._aim.tilt)) turned()
+  }
   group.onpointerleave = () => {
     if (box._held || box._over === undefined) return
     box._over = undefined
