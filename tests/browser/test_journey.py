@@ -57,7 +57,7 @@ def _main_job(tab: Visit) -> None:
     expect(page.get_by_text(re.compile("^(Waiting|Running|Done)$")).first).to_be_visible(timeout=10_000)
     expect(page.get_by_text(re.compile(r"Yours reached [\d.]+\s% after 1 epoch"))).to_be_visible(timeout=240_000)
     expect(page.get_by_test_id("stVegaLiteChart")).to_have_count(2)
-    page.locator("[class*='st-key-open_'] button").first.click()
+    page.get_by_test_id("stMain").locator("[class*='st-key-open_'] button").first.click()
 
     expect(page.get_by_role("heading", level=1, name="Which blocks blur")).to_be_visible(timeout=PATIENCE_MS)
     page.get_by_role("button", name="Measure", exact=True).click()

@@ -31,7 +31,7 @@ LINKS = (
     Link(to="train?study=few_images", asks="Does a hybrid win on few images?", chosen=("A study", "Mini"), listed=("Few images",)),
     Link(to="train?study=placement&size=full", asks="Is the end of a stage the place for attention?", chosen=("A study", "Full")),
     Link(to="data?show=classes", asks="Is every class there as often?", chosen=("Balance",)),
-    Link(to="data?show=images&split=test&class=Bag&page=3", asks="What is in these images?", chosen=("Images", "Test"), listed=("Bag",)),
+    Link(to="data?split=test&class=Bag&page=3", asks="What is in these images?", chosen=("Images", "Test"), listed=("Bag",)),
     Link(to="landscape?m={r}&m={v}&ls_part=L2+part", asks="How bumpy is the valley the net sits in?", chosen=("L2 part", "Linear", "3D")),
     Link(to="landscape?m={v}&ls_scale=Log&ls_view=2D", asks="How bumpy is the valley the net sits in?", chosen=("Log", "2D")),
     Link(to="landscape?m={a}&ls_along=Top+curvature", asks="How bumpy is the valley the net sits in?", chosen=("Top curvature",)),

@@ -206,7 +206,7 @@ def test_curvature_by_rank_is_paired_by_mini_batch(pair: tuple[Net, Net]) -> Non
     assert found is not None and found.how == "by mini-batch"
     first = [hessian.kept(one.table).query("rank == 1").set_index("batch")["eigenvalue"] for one in (a, b)]
     row = found.table.iloc[0]
-    assert_mean(Effect(value=row["value"], low=row["low"], high=row["high"], n=24), (first[1] - first[0]).dropna().to_numpy())
+    assert_mean(Effect(value=row["value"], low=row["low"], high=row["high"], n=found.n), (first[1] - first[0]).dropna().to_numpy())
 
 
 def test_the_landscape_in_pieces_is_its_ratio_at_each_ring(pair: tuple[Net, Net]) -> None:

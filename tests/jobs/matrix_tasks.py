@@ -73,12 +73,13 @@ def loader(args: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 def flood(args: dict[str, Any], context: Context) -> dict[str, Any]:
-    """Count while it fills the disk to the last byte."""
+    """Count while it fills the disk to the last byte, slowly enough to be seen running."""
     with (context.folder / "flood").open("ab", buffering=0) as file:
         for step in range(1, 10**6):
             context.check()
             context.metric({"step": step})
             file.write(bytes(args.get("bytes", 1 << 18)))
+            time.sleep(0.01)
     return {}
 
 
