@@ -192,7 +192,7 @@ def summary(nets: Sequence[Net], names: Sequence[str], found: Sequence[Gain]) ->
 def _missing(todo: Sequence[tuple[Any, Any, Run]]) -> str:
     each: dict[str, list[str]] = {}
     for analysis, _, run in todo:
-        each.setdefault(pickers.title(run), []).append(analysis.title.lower())
+        each.setdefault(pickers.title(run), []).append(analysis.title if analysis.title.isupper() else analysis.title.lower())
     return f"**Not measured yet.** {'; '.join(f'{net}: {words.seq(titles)}' for net, titles in each.items())}."
 
 

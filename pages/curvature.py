@@ -20,8 +20,8 @@ from pages.ui.measured import Answer
 
 VIEWS = {"spectrum": "Spectrum", "top": "Top 5", "density": "Density"}
 AUGMENT = {"recipe": "As in training", "paper": "Paper’s mix-up", "clean": "Clean"}
-#: mini-batches; the fewest are for large images and little patience, the last is the paper's tenth of CIFAR
-BATCHES = (4, 8, 24, 96, 312)
+#: mini-batches; the fewest are for large images and little patience, 40 are what claims ask for, the last is the paper's tenth of CIFAR
+BATCHES = (4, 8, 24, 40, 96, 312)
 HESSIAN, DENSITY = analyses.get("hessian"), analyses.get("density")
 Head = st.delta_generator.DeltaGenerator
 
@@ -90,6 +90,9 @@ def free(params: Any) -> tuple[str, ...]:
 def body(head: Head, runs: Sequence[Run], phase: str, view: str, params: Any) -> None:
     """Everything that depends on results."""
     over = {p: measured.answers(HESSIAN, runs, dataclasses.asdict(dataclasses.replace(params, phase=p)), free(params)) for p in PHASES}
+    if over[phase] and "images" not in free(params):  # the other moments with what they have: their charts say of how many mini-batches
+        over |= {p: measured.answers(HESSIAN, runs, dataclasses.asdict(dataclasses.replace(params, phase=p))) | over[p]
+                 for p in PHASES if p != phase}  # fmt: skip
     if view == "density":
         analysis, question = DENSITY, dataclasses.replace(DENSITY.params(), phase=phase, augment=params.augment)
         asked = {phase: measured.answers(DENSITY, runs, dataclasses.asdict(question))}
@@ -97,7 +100,7 @@ def body(head: Head, runs: Sequence[Run], phase: str, view: str, params: Any) ->
         analysis, question, asked = HESSIAN, params, over
     here, shown = asked[phase], gathered(analysis, runs, question, asked[phase])
     takeaway = curvature_figure.sentence(here, runs, phase, view)
-    takeaway = takeaway or nothing(runs, bool(shown.so_far))
+    takeaway = takeaway or nothing(runs, bool(shown.so_far), view)
     with head:
         parts.take(takeaway)
         if stale := measured.stale_said(list(here.values())):
@@ -134,12 +137,14 @@ def gathered(analysis: Analysis, runs: Sequence[Run], params: Any, found: dict[s
     return Shown(answers=answers, so_far=so_far)
 
 
-def nothing(runs: Sequence[Run], begun: bool) -> str:
+def nothing(runs: Sequence[Run], begun: bool, view: str) -> str:
     """In place of the takeaway; `begun` is whether a part of a measurement is drawn."""
     if not runs:
         return "No net is on stage. Choose one under **Models on stage**, or train one first."
     if begun:
         return "The loss has been measured **in part** so far."
+    if view == "density":  # the charts beside it may well be there
+        return "The density of all eigenvalues has **not been measured yet** at this moment of training."
     return "The nets on stage have **not been measured yet** at this moment of their training."
 
 

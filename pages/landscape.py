@@ -119,8 +119,10 @@ def numbers(table: pd.DataFrame) -> None:
 def limits(runs: list[Run], choice: Choice) -> None:
     """What a slice cannot tell, closed; its first line says the most."""
     count = landscape_planes.parameters(runs)
-    seen = "One line through" if choice.params.along == "line" else "Two directions out of"
-    first = f"**What a slice cannot tell.** {seen} {count}; valleys off the slice stay unseen. Read it beside the Hessian spectrum."
+    line = choice.params.along == "line"
+    seen = f"One line through a space of {count} weights" if line else f"Two directions out of {count}"
+    off = "valleys beside it" if line else "valleys off the slice"
+    first = f"**What a slice cannot tell.** {seen}; {off} stay unseen. Read it beside the Hessian spectrum."
     with st.expander(first):
         st.markdown(
             "- A bump that every plane misses is not drawn; a smooth picture does not prove a smooth loss.\n"

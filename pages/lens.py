@@ -218,6 +218,7 @@ def seen(nets: list[Run], picture: int | np.ndarray, kind: str, strength: float,
             if not loading:  # the worker has ended since, as it does when nobody asks for long
                 st.rerun()
             st.html('<div class="lab-wait" role="status">Loading the nets, about 5 s</div>')
+            st.skeleton(height=560)  # what stands below does not move when the lanes come
             return None
         try:
             kept[key] = live.ask("lens", timeout_s=60.0, **args)

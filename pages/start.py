@@ -68,13 +68,14 @@ def _gallery(runs: list[Run]) -> None:
     parts.key(
         {"c": "Conv reads neighbours", "m": "MSA reads the whole map", "w": "Windowed MSA reads its window", "t": "MLP reads one position"}
     )
-    for first in range(0, len(shown), _ROW):
-        row = shown[first : first + _ROW]
-        for column, (preset, run) in zip(st.columns(_ROW, gap="medium"), row, strict=False):
-            with column:
-                _card(preset, run)
-    if runs:
-        st.html(f'<div class="lab-foot">{escape(_trained_on(runs))}</div>')
+    with st.container(gap="medium"):  # as wide as between cards side by side, and under each other on a phone
+        for first in range(0, len(shown), _ROW):
+            row = shown[first : first + _ROW]
+            for column, (preset, run) in zip(st.columns(_ROW, gap="medium"), row, strict=False):
+                with column:
+                    _card(preset, run)
+    said = f"Hatched units halve the map. {_trained_on(runs)}".strip()
+    st.html(f'<div class="lab-foot">{escape(said)}</div>')
 
 
 def _trained_on(runs: list[Run]) -> str:

@@ -32,6 +32,8 @@ def page() -> None:
     parts.header("Is it learning, and when is it done?", over="Make")
     take = st.empty()
     study.switch()
+    if unknown := st.session_state.pop("study_unknown", ""):
+        states.note(f"**The study of this link is not known here.** {unknown} is none of those under “A study”.")
     if pickers.arch_error():
         states.note(f"**The net in this link cannot be built.** {pickers.arch_error()}")
     plan, pressed, slot = controls()

@@ -121,13 +121,14 @@ def conclude(claim: Claim, shelf: Shelf, page: Callable[[str], tuple[str, Mappin
     needed = [one for one in gaps if one.needed]
     nets = tuple(dict.fromkeys(net.run.id for one in parts for net in one.nets))
     known = {
-        "id": claim.id, "data": shelf.data, "nets": nets, "parts": parts, "evidence": _address(claim, shelf, nets, page),
+        "id": claim.id, "data": shelf.data, "nets": nets, "parts": parts,
         "missing": tuple(dict.fromkeys([*(one.command for one in gaps), *more])),
     }  # fmt: skip
     if not counted:
-        return Verdict(**known, verdict=NOT_MEASURED, reason=_missing(gaps))
+        return Verdict(**known, evidence=_address(claim, shelf, nets, None, page), verdict=NOT_MEASURED, reason=_missing(gaps))
     verdict, reason = together([one.verdict for one in counted]), _reason(counted, parts, gaps)
     head = next((one for one in counted if one.verdict == verdict == CONTRADICTED), counted[0])
+    known["evidence"] = _address(claim, shelf, nets, head, page)
     if needed and verdict != CONTRADICTED:  # a part of a claim is not the claim; its numbers stand in `parts`
         return Verdict(**known, verdict=NOT_MEASURED, reason=reason)
     return Verdict(
@@ -151,10 +152,22 @@ def _more(one: Part, data: str) -> list[str]:
     return found
 
 
-def _address(claim: Claim, shelf: Shelf, nets: Sequence[str], page: Callable[[str], tuple[str, Mapping[str, Any]]]) -> str:
+def _address(
+    claim: Claim, shelf: Shelf, nets: Sequence[str], head: Part | None, page: Callable[[str], tuple[str, Mapping[str, Any]]]
+) -> str:
+    """Where the numbers of `head` stand: its nets come first, and one minus other is B minus A."""
     name, query = page(claim.id)
+    more: dict[str, Any] = {}
+    if head is not None:
+        first = [net.run.id for net in head.nets]
+        together = query.get("of") == "all"
+        if name == "compare" and not together:
+            first[:2] = first[1::-1]
+        nets = list(dict.fromkeys([*first, *nets]))
+        more = {"also": nets[2:]} if together else {"net": nets[0]} if name == "lesion" else {}
+        more |= {"batches": head.effect.n} if head.effect.of == "mini-batches" else {}
     data = next((net.run.data for net in shelf.nets if net.run.id in nets), shelf.data)
-    return f"{name}?{urlencode({'m': list(nets), 'd': data, **query}, doseq=True)}" if nets else name
+    return f"{name}?{urlencode({'m': list(nets), 'd': data, **query, **more}, doseq=True)}" if nets else name
 
 
 def _number(value: float) -> float | None:

@@ -72,7 +72,7 @@ def side(run: Run) -> Net | None:
         return None
     held = cache(lambda analysis, key: store.load_result(run.id, analysis, key))
     return Net(
-        run=run, final=final, history=(), manifests=cache(lambda analysis: store.list_results(run.id, analysis)),
+        run=run, final=final, history=tuple(store.history(run.id)), manifests=cache(lambda analysis: store.list_results(run.id, analysis)),
         load=lambda manifest: held(manifest["analysis"], manifest["key"]),
     )  # fmt: skip
 

@@ -206,14 +206,17 @@ def size(claim_id: str, statement: str) -> float | None:
     return next((held[begin] for begin in sorted(held, key=len, reverse=True) if statement.startswith(begin)), None)
 
 
-#: Where a claim's evidence is shown: the page, and what its address carries.
+_CURVED = {"view": "spectrum", "augment": "recipe"}
+#: Where a claim's evidence is shown: the page, and what its address carries: all that the page would else keep from an earlier visit.
 PAGES = {
-    **dict.fromkeys(("L1", "L10", "L11", "L12", "L13", "L3", "L4", "L6", "A4", "G2"), ("curvature", {"phase": "warmup"})),
-    "L5": ("curvature", {}), "L2": ("landscape", {}),
+    **dict.fromkeys(("L1", "L10", "L11", "L12", "L13", "L3", "L4", "L6", "A4", "G2"), ("curvature", {"phase": "warmup", **_CURVED})),
+    "L5": ("curvature", {"phase": "end", **_CURVED}), "L2": ("landscape", {}),
     **dict.fromkeys(("F1", "F2", "F3"), ("frequency", {})),
     **dict.fromkeys(("V1", "V2", "V3"), ("features", {"show": "variance"})), "S1": ("features", {"show": "cka"}),
     **dict.fromkeys(("S2", "S3"), ("lesion", {})),
-    **dict.fromkeys(("N1", "N2"), ("robustness", {"show": "band_noise"})), "G1": ("robustness", {"show": "calibration"}),
+    **dict.fromkeys(("N1", "N2"), ("robustness", {"show": "band_noise", "strength": "0.0", "energy": "equal"})),
+    "G1": ("robustness", {"show": "calibration"}),
+    **dict.fromkeys(("L8", "L9", "L15"), ("compare", {"of": "all"})),  # over all nets, so all stand side by side
 }  # fmt: skip
 
 

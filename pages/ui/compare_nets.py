@@ -100,7 +100,8 @@ def _head(run: Run | None, place: int, known: Mapping[str, str], small: bool) ->
     title = f"<b>{escape(known.get(run.id, run.id))}</b>" if run and place > 1 else ""
     st.html(f'<div class="lab-card" style="border-color:{colour};padding:0;margin:0"></div>')
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.html(f'<div class="lab-chip">{icon}<span>{letter}</span>{title}</div>', width="content")
+        tall = ' style="min-height:40px"' if place > 1 else ""  # as tall as the selects of A and B
+        st.html(f'<div class="lab-chip"{tall}>{icon}<span>{letter}</span>{title}</div>', width="content")
         if place < 2:
             key, more = f"compare_{letter.lower()}", {} if run else {"index": None, "placeholder": "Choose a net"}
             st.session_state[key] = run.id if run else None
@@ -132,7 +133,7 @@ def trained(run: Run) -> str:
 
 CSS = """<style>
 .compare-facts{display:flex;flex-wrap:wrap;gap:6px 28px;font-size:20px;line-height:26px;color:var(--lab-ink);margin-bottom:4px}
-[class*="st-key-compare_"][class*="_empty"]{border-style:dashed!important;border-color:var(--lab-faint)!important}
+.compare-facts+.lab-foot{margin-bottom:12px}
 .compare-all{width:100%;border-collapse:collapse;font-size:14px;line-height:20px;color:var(--lab-ink)}
 .compare-all th,.compare-all td{border-top:1px solid var(--lab-line);padding:7px 0 7px 14px;text-align:right;white-space:nowrap;
 font-weight:400}
@@ -151,5 +152,6 @@ white-space:normal}
 .compare-all th[scope=row]{grid-column:1/-1;font-weight:600}
 .compare-all td[data-name]::before{content:attr(data-name) ": ";color:var(--lab-muted);font-size:13px}
 .compare-all .line{grid-column:1/-1}
+.compare-all td:empty{display:none}
 }
 </style>"""

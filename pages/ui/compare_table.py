@@ -45,7 +45,15 @@ def facts(nets: Sequence[Net]) -> list[tuple[str, list[str], str]]:
         if all(values[:2]) and values[0] != values[1]:  # what is the same stands above already
             more = f"{words.signed(100 * (float(values[1] or 0) / float(values[0] or 1) - 1), 0)} %"
             found.append((title, [words.count(int(value)) if value else words.NOTHING for value in values], more))
+    fits = [training_loss(net) for net in nets]
+    if all(value == value for value in fits[:2]):
+        found.append(("Training loss, last epoch", [words.plain(value, 3) for value in fits], words.signed(fits[1] - fits[0], 3)))
     return found
+
+
+def training_loss(net: Net) -> float:
+    """NLL on the training images in the last epoch, as it was trained; NaN where that is not known."""
+    return float(net.history[-1].get("train_loss", math.nan)) if net.history else math.nan
 
 
 def show(gains: Sequence[Gain], more: Sequence[Sequence[Gain]], nets: Sequence[Net], names: Sequence[str]) -> None:
@@ -78,7 +86,7 @@ def _cell(value: float, gain: Gain, name: str) -> str:
     label = f'data-name="{escape(name, quote=True)}"'
     if value == value:
         return f"<td {label}>{escape(gain_words.number(value, gain))}</td>"
-    return f'<td {label} class="none">{"" if gain.measure == "cka" else "not measured"}</td>'
+    return '<td></td>' if gain.measure == "cka" else f'<td {label} class="none">not measured</td>'
 
 
 def _difference(gain: Gain) -> str:
@@ -144,6 +152,7 @@ def table(gains: Sequence[Gain], more: Sequence[Sequence[Gain]], nets: Sequence[
         rows.append(about | {"clear": gain_words.judged(gain), "interval": gain.how if effect else ""})
     for title, key in (("Parameters", "parameters"), ("FLOPs per image", "flops"), ("Training images", "n_train"), ("Steps", "steps")):
         rows.append({"measure": title, **{name: net.final.get(key) for name, net in zip(called, nets, strict=True)}})
+    rows.append({"measure": "Training loss", **{name: training_loss(net) for name, net in zip(called, nets, strict=True)}})
     rows.append({"measure": "Seed", **{name: net.run.seed for name, net in zip(called, nets, strict=True)}})
     return pd.DataFrame(rows)
 

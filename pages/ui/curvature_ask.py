@@ -111,10 +111,13 @@ def _offer(analysis: Analysis, lacks: Sequence[Lack], phase: str, key: str) -> N
 
 
 def _offer_more(analysis: Analysis, lacks: Sequence[Lack], key: str) -> None:
-    """What is there is of fewer images than are usual; the usual number is offered quietly."""
+    """What is there is of fewer images than are asked for; that number is offered quietly."""
     if lacks:
-        said = f"**Measured on fewer than the usual {words.count(lacks[0].params.images)} images:** {_listed(lacks)}."
-        states.note(f"{said} {_cost(analysis, lacks)}", "Measure the usual number", f"{key}_more", on_click=_submit, args=(analysis, lacks))
+        many = lacks[0].params.images
+        which = "usual" if many == analysis.params().images else "chosen"
+        said = f"**Measured on fewer than the {which} {words.count(many)} images:** {_listed(lacks)}."
+        button = f"Measure the {which} number"
+        states.note(f"{said} {_cost(analysis, lacks)}", button, f"{key}_more", on_click=_submit, args=(analysis, lacks))
 
 
 def _submit(analysis: Analysis, lacks: Sequence[Lack]) -> None:

@@ -15,13 +15,13 @@ from pages.ui.draw import draw
 if TYPE_CHECKING:
     import altair as alt
 
-QUESTION = "Is every class there as often?"
+QUESTION = "Are all classes there equally often?"
 #: more classes than this stand as one shape, without names
 NAMED = 40
 METHOD = """**What is counted.** The images of each class, those for training and those for testing. Nothing is estimated.
 
 **How to read it.** Bars of one length: every class weighs the same. A net that is trained on uneven classes learns to say the common ones;
-its accuracy then says less than it seems to. *Always the commonest class* is the accuracy that needs no picture at all.
+its accuracy then says less than it seems to. *Always saying the commonest* gives the accuracy that needs no picture at all.
 
 **What it cannot say.** How different the images of a class are, and how alike two classes are."""
 
@@ -39,7 +39,7 @@ def sentence(spec: DatasetSpec, rows: data_shelf.Counts) -> str:
     most, least = max(rows, key=lambda row: row[split]), min(rows, key=lambda row: row[split])
     kind = data_shelf.SPLITS[split].lower()
     without = guess(rows, split)
-    blind = f"Always the commonest class: {words.percent(without)} of the test images right." if without is not None else ""
+    blind = f"Always saying the commonest gets {words.percent(without)} of the test images right." if without is not None else ""
     if most[split] == least[split]:
         return f"**All {len(rows)} classes are even**: {words.some(most[split], f'{kind} image')} each. {blind}".strip()
     ratio = most[split] / max(least[split], 1)
@@ -69,7 +69,7 @@ def show(spec: DatasetSpec, place: Any) -> dict[str, list[str]]:
     draw(make, table.to_csv(index=False), "data_classes_chart", said)
     order = "" if _even(table) else " Commonest first."
     foot = (
-        f"{spec.title}, {spec.id}: all {words.count(spec.train_n + spec.test_n)} images. Solid: {words.count(spec.train_n)} for training; "
+        f"{data_shelf.named(spec)}: all {words.count(spec.train_n + spec.test_n)} images. Solid: {words.count(spec.train_n)} for training; "
         f"{'outlined' if len(rows) <= NAMED else 'paler'}: {words.count(spec.test_n)} for testing.{order}"
     )
     figure.foot_line(foot, table, "classes", "data_classes", lambda: figure.svg_file(make, said, foot))

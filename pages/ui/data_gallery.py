@@ -28,6 +28,7 @@ CSS = """<style>
 .data-small img{image-rendering:pixelated}
 .data-rows b{font-size:14px;line-height:18px;font-weight:400;color:var(--lab-ink);overflow-wrap:anywhere;grid-column:1}
 .data-rows b small{display:block;font-size:12px;line-height:16px;color:var(--lab-muted)}
+.data-strip,.data-none{margin-top:8px}
 .data-strip{display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:4px}
 .data-none{aspect-ratio:6.4;border:1px dashed var(--lab-faint);border-radius:3px;font-size:13px;line-height:18px;color:var(--lab-muted);
 display:flex;align-items:center;justify-content:center}
@@ -97,7 +98,7 @@ def show(spec: DatasetSpec, place: Any) -> dict[str, list[str]]:
     files = data_shelf.files(spec.id, split)
     _grid(spec, rows, split, found, files, by_class=not name)
     table = _table(found, files, split)
-    foot = f"{said} {spec.title}, {spec.id}. Licence: {spec.licence}."
+    foot = f"{said} {data_shelf.named(spec)}. Licence: {spec.licence}."
     figure.foot_line(foot, table, "images", "data_images", lambda: svg(found, sentence(spec, rows), foot))
     return {
         "split": [split] if split != next(iter(known)) else [], "class": [name] if name else [],
@@ -206,8 +207,9 @@ def _three(values: Sequence[float]) -> str:
 def cards(now: str) -> None:
     """All sets: their name, how many, a few pictures, the way to them."""
     sets = pickers.sets()
-    parts.h2("All sets", f"{len(sets)}, {sum(data_shelf.own(dataset) for dataset in sets)} of them yours")
-    with st.container(key="data_cards"):
+    mine = sum(data_shelf.own(dataset) for dataset in sets)
+    parts.h2("All sets", f"{len(sets)}, {mine or 'none'} of them yours")
+    with st.container(key="data_cards", gap="medium"):
         for start in range(0, len(sets), 3):
             for column, dataset in zip(st.columns(3, gap="medium"), sets[start : start + 3], strict=False):
                 with column, states.guard():
@@ -230,4 +232,4 @@ def _card(spec: DatasetSpec, now: bool) -> None:
     if now:
         parts.sub("Shown above")
     else:
-        st.page_link(frame.PAGES / "data.py", label="Look at it", query_params={"d": spec.id})
+        st.page_link(frame.PAGES / "data.py", label="Get it" if lacks == "get" else "Look at it", query_params={"d": spec.id})

@@ -41,6 +41,11 @@ def own(dataset: str) -> bool:
     return dataset.startswith(imported.PREFIX)
 
 
+def named(spec: DatasetSpec) -> str:
+    """The set in a foot line; two sets of the reader's own may have one title, so theirs comes with its id."""
+    return f"{spec.title}, {spec.id}" if own(spec.id) else spec.title
+
+
 def pictures(dataset: str, split: str, labels: Sequence[int], each: int, seed: int) -> list[dict[str, Any]]:
     """`each` images of some classes, drawn: rows {class, label, index, image (WebP)}."""
     return _pictures(dataset, split, tuple(labels), each, seed, str(io.home()))

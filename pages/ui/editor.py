@@ -166,7 +166,7 @@ def what(arch: Architecture, slot: Unit, letter: str) -> str:
     return {
         "c": "3×3, fixed weights", "b": "1×1, 3×3, 1×1", "d": f"{stage.kernel}×{stage.kernel}, one channel each",
         "m": f"whole map, {heads}", "w": f"{window}×{window} window, {heads}", "s": f"{window}×{window}, shifted",
-        "l": f"{min(stage.kernel, slot.side)}×{min(stage.kernel, slot.side)} around, {heads}", "x": "whole map, fixed weights",
+        "l": f"{min(stage.kernel, slot.side)}×{min(stage.kernel, slot.side)} around, {heads}", "x": "whole map, fixed",
         "t": "one position", "p": "a fixed blur", "g": "merges 2×2", "o": "the slot stays empty",
     }[letter]  # fmt: skip
 

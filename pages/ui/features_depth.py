@@ -1,5 +1,6 @@
 """A number over depth, one panel a net on a shared axis: variance, attention distance, receptive field."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -76,10 +77,11 @@ def hits(chart: str) -> dict[str, Any]:
 
 
 def hatched(found: Sequence[Answer]) -> str:
-    """The units that change the resolution, by name, for the foot line; "" if there are none."""
-    units = {
-        title: [str(row.unit) for row in table.drop_duplicates("unit").itertuples() if row.resampling and row.kind != "stem"]
-        for title, table in measured.tables(found).items()
-    }
-    said = words.seq([f"{words.seq(names)} of {title}" for title, names in units.items() if names])
+    """The units that change the resolution, by place, for the foot line; "" if there are none."""
+    nets: dict[str, list[str]] = {}
+    for title, table in measured.tables(found).items():
+        units = [str(row.unit) for row in table.drop_duplicates("unit").itertuples() if row.resampling and row.kind != "stem"]
+        if units:
+            nets.setdefault(words.seq([re.sub(r"^s(\d+)u(\d+)$", r"stage \1, unit \2", unit) for unit in units]), []).append(title)
+    said = "; ".join(f"{units} of {words.seq(titles)}" for units, titles in nets.items())
     return f"Hatched: {said}; the map changes its resolution there" if said else ""

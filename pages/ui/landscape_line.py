@@ -49,8 +49,9 @@ def foot(shown: Sequence[Shown], start: str) -> str:
     points = max(len(one.table) for one in shown)
     images, seed = words.count(int(first.table["images"].iloc[0])), int(first.table["seed"].iloc[0])
     said = words.seq(sorted({str(one.notes.get("said", "training images")) for one in shown}))
+    end = next(iter(named(shown))) if len(shown) == 1 else "the net on stage"
     return (
-        f"Straight lines through the space of all weights, 0 = {start}, 1 = {words.seq(list(named(shown)))}; a barrier is what the loss "
+        f"Straight lines through the space of all weights, 0 = {start}, 1 = {end}; a barrier is what the loss "
         f"rises above the straight line between its ends. {points} points, {images} {said}, seed {seed}; {diverged(shown)}. "
         f"{precision(shown, first)}"
     )

@@ -116,6 +116,7 @@ def so_far(one: Shown) -> str:
 
 def main(shown: Sequence[Shown], choice: Choice, takeaway: str) -> None:
     """The surfaces or contours, the bands beneath, one foot line for both."""
+    st.space("xsmall")
     surfaces = [grid(one, choice.part) for one in shown]
     scale = surface.scale(surfaces, choice.title, log=choice.log)
     pale = all(one.stale for one in shown)

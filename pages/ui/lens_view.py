@@ -211,7 +211,7 @@ def ticks(places: Sequence[int]) -> list[dict[str, Any]]:
     """Steps that get a number under the track: those nearest to the quarters of its length."""
     last = len(places) - 1
     chosen = sorted({round(last * part / 4) for part in range(5)})
-    return [{"step": i, "label": pi(places[i])} for i in chosen]
+    return [{"step": i, "label": {0: "0", 100: "π"}.get(places[i], pi(places[i]))} for i in chosen]
 
 
 def show(view: View, step: int, *, key: str, on_step: Callable[[int], None]) -> None:

@@ -22,8 +22,8 @@ def show(head: Head, runs: Sequence[Run]) -> Own:
     refused = words.seq([named[run.id] for run in others])
     if runs and not able:
         robust_nets.said(head, f"This can be asked of nets that were trained on **{data.title(shape_texture.DATA)}**; none is on stage.")
-        cost = "Its pictures are drawn here, nothing is downloaded."
-        if states.empty(f"**{refused}: trained on other images, whose classes are no shapes.**", "Train one", "robust_train", cost=cost):
+        cost = "The pictures of Shapes and textures are drawn here; nothing is downloaded."
+        if states.empty(f"**{refused}: trained on images whose classes are no shapes.**", "Train one", "robust_train", cost=cost):
             frame.go("train", d=shape_texture.DATA)
         return {}
     seen = robust_nets.gathered(ANALYSIS, able, params)

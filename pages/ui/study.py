@@ -28,6 +28,8 @@ def chosen() -> bool:
     for given in address.brought("study")[:1]:
         if given in studies.catalogue():
             st.session_state["study_study"], st.session_state["train_mode"] = given, STUDY
+        else:
+            st.session_state["study_unknown"] = given[:40]
     return st.session_state.get("train_mode") == STUDY
 
 

@@ -24,6 +24,7 @@ STYLE = """<style>
 color:var(--lab-ink)}
 .lab-claim>:first-child{display:flex;gap:8px;align-items:center;font-size:13px;font-weight:600}
 .lab-claim>:last-child{text-align:right}
+.lab-sub,.lab-claim i{text-wrap:pretty}
 .lab-ends{display:flex;justify-content:space-between;font-size:12px;line-height:16px;color:var(--lab-muted);padding:0 8px}
 @media(max-width:640px){.lab-net,.lab-claim{grid-template-columns:minmax(0,1fr);padding-right:72px}
 .lab-claim>:last-child{text-align:left}
@@ -96,7 +97,7 @@ def claims(known: Known) -> None:
 
 def _claim(one: Verdict, known: Known) -> None:
     part, claim, mark = verdict_found.head(one), CLAIMS[one.id], sign(one.verdict)
-    number = _named(verdict_words.effect(part), verdict_words.limits(part), "span") if part else words.NOTHING
+    number = _named(verdict_words.effect(part), verdict_words.limits(part), "span") if part else ""
     why = "".join(f"<i>{parts.rich(line)}</i>" for line in _reason(one, known))
     st.html(
         f'<div class="lab-claim"><div>{parts.img(mark) if mark else ""}{one.verdict.capitalize()}</div>'

@@ -68,6 +68,10 @@ border:1px solid var(--lab-line);border-radius:10px;padding:12px 16px}}
 [class*="st-key-lab_says"]{{min-width:min(300px,100%)}}
 :has(> [class*="st-key-lab_says"]){{min-width:min(300px,100%)}}
 .st-key-start_ways{{margin-bottom:14px}}
+[data-testid="stApp"] :is([data-testid="stPageLink-NavLink"],[data-testid="stSidebarNavLink"]):focus-visible{{
+outline:2px solid var(--lab-ink);outline-offset:2px;border-radius:4px}}
+.lab-sub,.lab-foot{{text-wrap:pretty}}
+[class*="st-key-"][class*="_empty"]{{border-style:dashed!important;border-color:var(--lab-faint)!important}}
 .lab-key{{display:flex;flex-wrap:wrap;gap:4px 24px}}
 .lab-rule{{border-top:1px solid var(--lab-line)}}
 .lab-bar{{height:6px;background:var(--lab-wash);border-radius:3px;overflow:hidden}}

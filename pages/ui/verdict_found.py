@@ -21,7 +21,7 @@ from core.run import Run
 from pages.ui import pickers
 
 #: which nets are judged, by what `nets` in the address may be
-NETS = {"usual": "Shipped and on stage", "stage": "On stage", "all": "All trained here"}
+NETS = {"usual": "Shipped and on stage", "stage": "On stage", "all": "All trained"}
 
 
 @dataclass(frozen=True, kw_only=True)

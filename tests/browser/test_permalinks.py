@@ -30,7 +30,7 @@ LINKS = (
     Link(to="train?t_recipe=Paper&t_seeds=3", asks="Is it learning, and when is it done?", chosen=("One net", "3"), listed=("Paper",)),
     Link(to="train?study=few_images", asks="Does a hybrid win on few images?", chosen=("A study", "Mini"), listed=("Few images",)),
     Link(to="train?study=placement&size=full", asks="Is the end of a stage the place for attention?", chosen=("A study", "Full")),
-    Link(to="data?show=classes", asks="Is every class there as often?", chosen=("Balance",)),
+    Link(to="data?show=classes", asks="Are all classes there equally often?", chosen=("Balance",)),
     Link(to="data?split=test&class=Bag&page=3", asks="What is in these images?", chosen=("Images", "Test"), listed=("Bag",)),
     Link(to="landscape?m={r}&m={v}&ls_part=L2+part", asks="How bumpy is the valley the net sits in?", chosen=("L2 part", "Linear", "3D")),
     Link(to="landscape?m={v}&ls_scale=Log&ls_view=2D", asks="How bumpy is the valley the net sits in?", chosen=("Log", "2D")),

@@ -6,6 +6,7 @@ import json
 import math
 import shlex
 from collections.abc import Callable, Sequence
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
@@ -330,6 +331,26 @@ def test_conv_and_msa_stand_side_by_side() -> None:
     assert found.sides["MSA"] == pytest.approx(-0.1, abs=0.03) and found.sides["Conv"] == pytest.approx(0.1, abs=0.03)
     pair = verdict("A2", seeds("A2", (1, 1, 1)))
     assert any("parameters" in name for name in pair.sides)
+
+
+@pytest.mark.parametrize("claim", ["L7", "L14", "A1", "A2", "A3", "A5"])
+def test_the_evidence_has_the_nets_in_the_order_of_the_sign(claim: str) -> None:
+    """What a claim calls one minus other stands on Compare as B minus A."""
+    nets = {one.run.id: one for one in seeds(claim, (1,))}
+    found = verdict(claim, list(nets.values()))
+    place = urlsplit(found.evidence)
+    shown = parse_qs(place.query)
+    a, b = (nets[i] for i in shown["m"][:2])
+    assert place.path == "compare" and shown["of"] == ["accuracy"]
+    assert claims.accuracy.difference(b, a).value == pytest.approx(found.parts[0].effect.value)
+
+
+def test_the_evidence_of_one_net_or_of_so_many_batches_says_which() -> None:
+    sharp, first = verdict("L1", seeds("L1", (1,))), verdict("S2", seeds("S2", (1,)))
+    assert parse_qs(urlsplit(sharp.evidence).query)["batches"] == [str(sharp.n)]
+    assert parse_qs(urlsplit(first.evidence).query)["net"] == [first.nets[0]]  # whatever net the page showed before
+    over = parse_qs(urlsplit(verdict("L8", seeds("L8", (1,))).evidence).query)
+    assert over["of"] == ["all"] and over["also"] == over["m"][2:]
 
 
 def test_accuracies_are_paired_by_image_where_answers_were_kept() -> None:

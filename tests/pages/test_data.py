@@ -130,7 +130,7 @@ def test_balance_says_how_uneven() -> None:
     spec = data.get("fashion")
     even = [{"class": "a", "train": 5, "test": 2}, {"class": "b", "train": 5, "test": 2}]
     assert data_classes.sentence(spec, even) == (
-        "**All 2 classes are even**: 5 training images each. Always the commonest class: 50.0 % of the test images right."
+        "**All 2 classes are even**: 5 training images each. Always saying the commonest gets 50.0 % of the test images right."
     )
     uneven = [{"class": "a", "train": 30, "test": 3}, {"class": "b", "train": 10, "test": 1}]
     said = data_classes.sentence(spec, uneven)

@@ -180,7 +180,7 @@ def test_panels_share_their_y_axis(opened: Opened, filled: list[Run], worker: Wo
 
 
 def test_resampling_units_are_named(opened: Opened, filled: list[Run]) -> None:
-    assert "Hatched: s2u1 of ResNet-mini and s2u1 of AlterNet-mini; the map changes" in text(opened("features"))
+    assert "Hatched: stage 2, unit 1 of ResNet-mini and AlterNet-mini; the map changes" in text(opened("features"))
 
 
 # ---- the focused unit

@@ -133,6 +133,12 @@ def test_a_hostile_link_does_no_harm(opened: Opened, checkout: object, value: st
     assert "3 nets to train" in text(app) and "script" not in text(app)
 
 
+def test_a_study_that_is_not_known_is_said(opened: Opened, checkout: object) -> None:
+    app = opened("train", study="<b>no</b> such")
+    assert "The study of this link is not known here." in text(app) and "&lt;b&gt;no&lt;/b&gt; such" in text(app)
+    assert "not known here" not in text(app.run()), "said once"
+
+
 def test_the_seeds_as_usual_are_the_same_study(opened: Opened, checkout: object, queued: list[tuple]) -> None:
     for seeds in ("0", "1"):
         app = opened("train", study="heads", seeds=seeds)
