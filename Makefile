@@ -41,7 +41,7 @@ types: setup-dev
 	@$(BIN)/pyright --warnings --pythonpath $(BIN)/python
 
 tests: setup-dev
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-deps: setup-dev
 	@bash .ci/get-slurm

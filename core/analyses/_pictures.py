@@ -236,9 +236,7 @@ def strip(
         corner = _once().mark_text(align=align, fontSize=12, color=c["muted"], clip=False)
         layers.append(corner.encode(x=place, y=alt.YValue(-14), text=alt.TextValue(text)))
     if heading:
-        head = _once().mark_text(
-            align="left", baseline="middle", fontSize=14, fontWeight=600, color=c["ink"]
-        )
+        head = _once().mark_text(align="left", baseline="middle", fontSize=14, fontWeight=600, color=c["ink"])
         layers.append(head.encode(x=alt.XValue(0), y=alt.YValue(-41), text=alt.TextValue(heading)))
     return layered(layers, heading, height, width)
 

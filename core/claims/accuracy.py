@@ -203,6 +203,7 @@ def with_one_more(arch: Architecture) -> str:
 
 def l7(shelf: Shelf) -> list[Part | Missing]:
     """Locality helps: global against the best local MSA; error, and negatives early."""
+
     def reach(net: Net) -> int | None:
         return 10**6 if net.role == "vit" else net.arch.stages[0].kernel if net.role == "local" else None
 

@@ -224,9 +224,7 @@ class Shelf:
         return best
 
 
-def ladder(
-    nets: Iterable[Net], level: Callable[[Net], Any], but: Callable[[Net], Any], least: int = 2
-) -> dict[Any, dict[int, Net]]:
+def ladder(nets: Iterable[Net], level: Callable[[Net], Any], but: Callable[[Net], Any], least: int = 2) -> dict[Any, dict[int, Net]]:
     """Nets that differ in one thing alone, by its level and then by seed; empty with fewer than `least` levels.
 
     `but` is all that has to be equal.  Of several such families the one with the most levels counts, then that with most nets.
@@ -248,6 +246,7 @@ def common(family: Mapping[Any, Mapping[int, Net]]) -> list[tuple[Net, ...]]:
 
 def alike_but(*fields_: str) -> Callable[[Net], tuple[Any, ...]]:
     """All that has to be equal between nets of one architecture, but for some fields of the recipe (or `images`: how many)."""
+
     def key(net: Net) -> tuple[Any, ...]:
         run, rest = net.run, {k: v for k, v in changed(net.run.recipe).items() if k not in fields_}
         many = () if "images" in fields_ else (run.data, run.fraction, run.limit)

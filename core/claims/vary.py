@@ -107,6 +107,7 @@ def _variant(shelf: Shelf, title: str, *options: str) -> list[Part | Missing]:
 
 def l11(shelf: Shelf) -> list[Part | Missing]:
     """More heads: fewer negatives, smaller eigenvalues."""
+
     def rest(net: Net) -> tuple[Any, ...]:
         return skeleton(net.arch), net.arch.pos, net.arch.bias, net.setting
 
@@ -118,6 +119,7 @@ def l11(shelf: Shelf) -> list[Part | Missing]:
 
 def l12(shelf: Shelf) -> list[Part | Missing]:
     """Small patches: flat, but not convex."""
+
     def rest(net: Net) -> tuple[Any, ...]:
         return skeleton(net.arch)[1:], net.arch.stages[0].heads, net.arch.pos, net.setting
 

@@ -94,7 +94,7 @@ def set_title(id: str) -> str:
 
 
 def available(id: str, root: Path | None = None) -> str:
-    """"" if the set can be loaded now without a network, else a plain sentence on how to get it."""
+    """ "" if the set can be loaded now without a network, else a plain sentence on how to get it."""
     spec = get(id)
     if not spec.needs_download:
         return ""

@@ -262,9 +262,7 @@ def change(db: sqlite3.Connection, job: Job, state: str, **facts: Any) -> bool:
     if not state or (state in LIVE and job.state in ENDED and twin(db, job.dedup)):
         return False
     sets = ", ".join(f"{name}=?" for name in named)
-    done = db.execute(
-        f"UPDATE job SET {sets} WHERE id=? AND attempt=? AND state=?", (*named.values(), job.id, job.attempt, job.state)
-    )
+    done = db.execute(f"UPDATE job SET {sets} WHERE id=? AND attempt=? AND state=?", (*named.values(), job.id, job.attempt, job.state))
     return done.rowcount == 1
 
 

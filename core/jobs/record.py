@@ -1,10 +1,10 @@
 """A job's folder: what was asked, what its attempts say, and what can be told from that.  The folder is the truth.
 
-    <home>/jobs/<id>/job.json       what was asked; only its priority may change
-                     state.slot     the last decision: ended (how), or queued again
-                     cancel         there once somebody asked to stop
-                     progress.json  metrics.jsonl  shards/  and what the work keeps
-                     attempts/<n>/  alive.lock  begun.json  out.log  report.slot (the worker's word)  exit.slot (its parent's)
+<home>/jobs/<id>/job.json       what was asked; only its priority may change
+                 state.slot     the last decision: ended (how), or queued again
+                 cancel         there once somebody asked to stop
+                 progress.json  metrics.jsonl  shards/  and what the work keeps
+                 attempts/<n>/  alive.lock  begun.json  out.log  report.slot (the worker's word)  exit.slot (its parent's)
 """
 
 import fcntl

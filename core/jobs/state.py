@@ -1,7 +1,7 @@
 """States of a job, why attempts end, and what follows from what was seen.  Pure: no files, no clock, no processes.
 
-    waiting (needs others) -> queued -> starting -> running -> succeeded | failed | cancelled
-                                 ^_______ a retry, Resume _______|
+waiting (needs others) -> queued -> starting -> running -> succeeded | failed | cancelled
+                             ^_______ a retry, Resume _______|
 """
 
 from dataclasses import dataclass, replace

@@ -86,7 +86,7 @@ def _cell(value: float, gain: Gain, name: str) -> str:
     label = f'data-name="{escape(name, quote=True)}"'
     if value == value:
         return f"<td {label}>{escape(gain_words.number(value, gain))}</td>"
-    return '<td></td>' if gain.measure == "cka" else f'<td {label} class="none">not measured</td>'
+    return "<td></td>" if gain.measure == "cka" else f'<td {label} class="none">not measured</td>'
 
 
 def _difference(gain: Gain) -> str:

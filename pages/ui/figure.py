@@ -147,7 +147,7 @@ def framed(drawn: str, title: str, foot: str) -> bytes:
     whole, font = f'width="{width + 32:g}" height="{tall:g}" viewBox="0 0 {width + 32:g} {tall:g}"', look.SANS.replace('"', "'")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" {whole} font-family="{font}"><rect width="100%" height="100%" fill="{look.LIGHT["bg"]}"/>'
-        f'{head}{inside}{end}</svg>'
+        f"{head}{inside}{end}</svg>"
     ).encode()
 
 

@@ -113,4 +113,3 @@ def link_here(stem: str) -> str:
         return deck.checked(deck.link(stem, query), [stem])
     except LabError:
         return ""
-

@@ -89,7 +89,7 @@ def camera(page: Page, keys: Press) -> None:
         press(page, key)
         page.wait_for_timeout(150)
         after = page.evaluate(f"() => ({{...{BOX}._aim}})")
-        assert (after == {"turn": 38, "tilt": 35, "zoom": 1} if key in ("Home", "R") else after != before), key
+        assert after == {"turn": 38, "tilt": 35, "zoom": 1} if key in ("Home", "R") else after != before, key
 
 
 def slider(page: Page, keys: Press) -> None:

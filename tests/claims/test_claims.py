@@ -310,6 +310,7 @@ def test_other_questions_do_not_compare(claim: str) -> None:
 
 def test_equal_accuracy_is_judged_beside_equal_epoch() -> None:
     """A conv net that is as accurate early as the ViT at its end: the pair at equal accuracy turns the verdict."""
+
     def learned(one: Net, first: float, last: float) -> Net:
         rows = [{**row, "accuracy": first + (last - first) * (row["epoch"] - 1) / 9} for row in one.history]
         return claims.Net(run=one.run, final={**one.final, "accuracy": last}, history=rows, manifests=one.manifests, load=one.load)

@@ -132,6 +132,7 @@ def test_coverage_of_spearman() -> None:
 @pytest.mark.parametrize(("batches", "least"), [(24, 0.91), (40, 0.92)])
 def test_coverage_of_the_bootstrap_over_mini_batches(batches: int, least: float) -> None:
     """Values of a batch belong together: each batch has its own level and its own share of negatives."""
+
     def table(rng: np.random.Generator, level: float, share: float):
         own = rng.gamma(8.0, 1 / 8, (batches, 1))
         negative = rng.random((batches, 5)) < np.clip(share * 2 * rng.random((batches, 1)), 0, 1)

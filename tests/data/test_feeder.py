@@ -32,9 +32,7 @@ def feeder(of=None, batch=16, indices=None, **settings):
 
 def same(one, other):
     one, other = list(one), list(other)
-    return len(one) == len(other) > 0 and all(
-        torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in zip(one, other, strict=True)
-    )
+    return len(one) == len(other) > 0 and all(torch.equal(x, u) and torch.equal(y, v) for (x, y), (u, v) in zip(one, other, strict=True))
 
 
 @pytest.mark.parametrize(("channels", "pad"), [(3, 4), (1, 2), (3, 0)])
@@ -162,7 +160,7 @@ def test_last_batch_is_dropped_or_kept():
 
 def test_feeds_only_the_chosen_images():
     of, chosen = images(), np.array([3, 50, 77])
-    (x, y), = feeder(of, 3, chosen).epoch(0)
+    ((x, y),) = feeder(of, 3, chosen).epoch(0)
     assert sorted(y.tolist()) == sorted(of.labels[chosen].tolist())
     wanted = normalise(torch.from_numpy(of.pixels[chosen]), of.spec)
     assert {float(v) for v in x.sum((1, 2, 3))} == {float(v) for v in wanted.sum((1, 2, 3))}

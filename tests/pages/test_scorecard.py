@@ -96,7 +96,7 @@ def test_an_empty_store_has_every_claim_not_measured_and_no_evidence(opened: Cal
         claim.title: "withdrawn" if claim.parts is None else "not measured" for claim in CLAIMS.values()
     }
     assert f"None of {len(CLAIMS) - 1} claims can be judged yet</b> on Fashion-MNIST with 0 nets." in text(app)
-    assert not links(app) and "class=\"effect\"><b>" not in text(app), "no effect without a measurement"
+    assert not links(app) and 'class="effect"><b>' not in text(app), "no effect without a measurement"
 
 
 def test_the_shipped_nets_have_the_judges_verdicts_effects_and_evidence(real: Callable[..., AppTest]) -> None:
@@ -264,7 +264,7 @@ def test_a_net_that_is_missing_is_trained_as_the_others_were(
     assert "Train ViT-mini (seed 2, 6 % of the images) with SAM: about" in text(app)
     assert "measure_L14" not in [button.key for button in app.button], "there is nothing to measure yet"
     app.button(key="do_L14_0").click().run()
-    (task, args, *_), = queued
+    ((task, args, *_),) = queued
     run = Run.from_json(args["run"])
     assert (task, run.data, run.seed, run.fraction, run.name) == ("train", "fashion", 2, 0.06, "ViT-mini")
     assert {key: run.recipe[key] for key in ("epochs", "batch", "sam")} == {"epochs": 11, "batch": 64, "sam": 0.05}

@@ -255,9 +255,7 @@ def test_images_that_are_not_here(opened: Opened, checkout: object, monkeypatch:
     assert app.button(key="study_run").disabled
 
 
-def test_too_few_images_are_said_and_other_studies_can_be_chosen(
-    opened: Opened, checkout: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_few_images_are_said_and_other_studies_can_be_chosen(opened: Opened, checkout: object, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise LabError("12 training images would be too few.")
 

@@ -1,6 +1,5 @@
 """The outline of an imported net: what is written is read back, and nothing else is."""
 
-
 import pytest
 
 from core import presets, size, spec
