@@ -206,15 +206,16 @@ def size(claim_id: str, statement: str) -> float | None:
     return next((held[begin] for begin in sorted(held, key=len, reverse=True) if statement.startswith(begin)), None)
 
 
-_CURVED = {"view": "spectrum", "augment": "recipe"}
-#: Where a claim's evidence is shown: the page, and what its address carries: all that the page would else keep from an earlier visit.
+_CURVED = {"view": "spectrum"}
+#: Where a claim's evidence is shown: the page, and what its address carries.  What the page would leave out again may not stand there, or
+#: the browser's Back leads nowhere.
 PAGES = {
     **dict.fromkeys(("L1", "L10", "L11", "L12", "L13", "L3", "L4", "L6", "A4", "G2"), ("curvature", {"phase": "warmup", **_CURVED})),
     "L5": ("curvature", {"phase": "end", **_CURVED}), "L2": ("landscape", {}),
     **dict.fromkeys(("F1", "F2", "F3"), ("frequency", {})),
     **dict.fromkeys(("V1", "V2", "V3"), ("features", {"show": "variance"})), "S1": ("features", {"show": "cka"}),
     **dict.fromkeys(("S2", "S3"), ("lesion", {})),
-    **dict.fromkeys(("N1", "N2"), ("robustness", {"show": "band_noise", "strength": "0.0", "energy": "equal"})),
+    **dict.fromkeys(("N1", "N2"), ("robustness", {"show": "band_noise"})),
     "G1": ("robustness", {"show": "calibration"}),
     **dict.fromkeys(("L8", "L9", "L15"), ("compare", {"of": "all"})),  # over all nets, so all stand side by side
 }  # fmt: skip
