@@ -5,7 +5,7 @@ from html import escape
 
 import streamlit as st
 
-from core import deck
+from core import deck, words
 from core.errors import LabError
 from pages.ui import help_keys, parts, pickers, present
 
@@ -54,7 +54,7 @@ def drawer(stem: str, titles: Mapping[str, str], here: str) -> None:
         if st.button("Present this view", key="present_here"):
             present.start()
             st.rerun()
-    parts.h2("The deck", f"{len(held)} views, {'yours' if mine else 'as it comes with the lab'}")
+    parts.h2("The deck", f"{words.some(len(held), 'view')}, {'yours' if mine else 'as it comes with the lab'}")
     with st.container(gap=None, key="present_list"):
         for number, link in enumerate(held):
             _row(number, link, held, titles)

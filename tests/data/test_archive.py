@@ -142,9 +142,12 @@ def test_what_is_no_zip_file_is_told(tmp_path, home):
     whole = pack(tmp_path / "whole.zip").read_bytes()
     for name, content in (("cut.zip", whole[:-200]), ("empty.zip", b""), ("words.zip", b"no archive" * 9), ("garbled.zip", whole[-22:])):
         (tmp_path / name).write_bytes(content)
+    later = bytearray(whole)
+    struct.pack_into("<H", later, later.index(b"PK\x01\x02") + 6, 99)  # "needs zip 9.9 to be read"
+    (tmp_path / "later.zip").write_bytes(later)
     with tarfile.open(tmp_path / "set.tar.gz", "w:gz") as packed:
         packed.add(tmp_path / "whole.zip", "x")
-    for name in ("cut.zip", "empty.zip", "words.zip", "set.tar.gz", "garbled.zip"):
+    for name in ("cut.zip", "empty.zip", "words.zip", "set.tar.gz", "garbled.zip", "later.zip"):
         with pytest.raises(DataError, match=r"is no zip file|cannot be opened as a zip file"):
             importing.add(tmp_path / name, "a", SMALL)
     assert imported.names() == imported.unfinished() == []

@@ -195,6 +195,11 @@ def bad(tmp_path: Path, kind: str) -> Path:
         torch.save({"epoch": 3, "name": "x"}, path)
     elif kind == "not finite":
         torch.save({"a": torch.ones(2), "b": torch.tensor([1.0, float("nan")])}, path)
+    elif kind == "later archive":
+        torch.save({"a": torch.ones(2)}, path)
+        whole = bytearray(path.read_bytes())
+        struct.pack_into("<H", whole, whole.index(b"PK\x01\x02") + 6, 99)  # "needs zip 9.9 to be read"
+        path.write_bytes(whole)
     elif kind == "complex":
         torch.save({"a": torch.ones(2, dtype=torch.complex64)}, path)
     elif kind == "sparse":
@@ -207,7 +212,8 @@ def bad(tmp_path: Path, kind: str) -> Path:
     [
         ("code", r"more than weights \(\S+\), which could run as a program"), ("code, old format", "could run as a program"),
         ("bare pickle", "could run as a program|damaged"),
-        ("cut short", "damaged"), ("cut short, old format", "damaged"), ("packed", "packed archive"), ("other archive", "none that torch"),
+        ("cut short", "damaged"), ("cut short, old format", "damaged"), ("packed", "packed archive"), ("later archive", "damaged"),
+        ("other archive", "none that torch"),
         ("TorchScript", "TorchScript program"), ("text", "damaged"), ("picture", "damaged"), ("empty", "is empty"),
         ("list", "holds a list"),
         ("tensor", "a single tensor"), ("whole net", "could run as a program"), ("no tensor", "no weights"), ("not finite", "not finite"),
