@@ -1,4 +1,5 @@
-// Copies the address of the page, without the tour that its reader may be on.  Outside of a secure context the clipboard API is missing; then a hidden field does it.
+// Copies the address of the page, without the tour that its reader may be on.
+// Outside of a secure context the clipboard API is missing; then a hidden field does it.
 export default function ({ data, parentElement }) {
   const button = parentElement.querySelector("button")
   if (!button) return
